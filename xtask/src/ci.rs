@@ -1,0 +1,9 @@
+//! x
+use crate::shell::Result;
+use clap::Args;
+/// x
+#[derive(Debug, Args)]
+pub(crate) struct Options {}
+pub(crate) fn run(_: &Options) -> Result {
+    Ok(())
+}

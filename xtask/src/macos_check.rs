@@ -1,0 +1,29 @@
+//! Type-checks the libraries for macOS, without a Mac.
+
+use clap::Args;
+
+use crate::cross::Cross;
+use crate::shell::{Result, fail};
+use crate::windows::PACKAGES;
+
+/// Type-check the libraries and their tests for macOS (no linker, no Mac needed).
+///
+/// Needs what `cargo xtask windows` needs of a compiler: `rustup target add aarch64-apple-darwin`,
+/// or a rustc with the sources of its standard library (Debian: rustc-web and rust-web-src).
+#[derive(Debug, Args)]
+pub(crate) struct Options {}
+
+const TARGET: &str = "aarch64-apple-darwin";
+
+pub(crate) fn run(_: &Options) -> Result {
+    let Some(cross) = Cross::find(TARGET) else {
+        return fail(format!(
+            "no compiler for {TARGET}: say `rustup target add {TARGET}`, or on Debian \
+             `apt-get install rustc-web rust-web-src`"
+        ));
+    };
+    cross
+        .cargo(&["check", "--tests", "--all-features"])
+        .args(PACKAGES.into_iter().flat_map(|name| ["--package", name]))
+        .run()
+}

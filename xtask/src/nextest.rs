@@ -1,0 +1,14 @@
+//! Whether cargo-nextest is here.
+//!
+//! It is better where it is present (a process per test, timeouts, leaks told), but a machine with
+//! only Rust must pass all tests too.
+
+use crate::shell::Cmd;
+
+/// The line that installs it.
+pub(crate) const INSTALL: &str = "cargo install --locked cargo-nextest";
+
+/// Whether `cargo nextest` can be used here.
+pub(crate) fn is_present() -> bool {
+    Cmd::cargo().args(["nextest", "--version"]).succeeds()
+}
