@@ -1,9 +1,42 @@
-//! x
-use crate::shell::Result;
+//! Runs the benchmarks.
+
 use clap::Args;
-/// x
+
+use crate::shell::{Cmd, Result};
+
+/// Run the benchmarks and print their ratios.
+///
+/// Each is a file in benches/, by whose name it is chosen; benches/README.md says how they
+/// measure. For figures worth quoting the machine must be otherwise idle.
 #[derive(Debug, Args)]
-pub(crate) struct Options {}
-pub(crate) fn run(_: &Options) -> Result {
-    Ok(())
+pub(crate) struct Options {
+    /// Which ones to run; all, unless any is named.
+    names: Vec<String>,
+
+    /// Fewer and shorter rounds: enough to see that it runs, not to quote.
+    #[arg(long)]
+    quick: bool,
+
+    /// Passed on to each benchmark.
+    #[arg(last = true)]
+    args: Vec<String>,
+}
+
+pub(crate) fn run(options: &Options) -> Result {
+    // By name even for all: else cargo also starts the empty harness of the library, which knows
+    // none of the arguments.
+    let all = ["*".to_owned()];
+    let names = if options.names.is_empty() {
+        all.as_slice()
+    } else {
+        &options.names
+    };
+    let quick = options.quick.then_some("--quick");
+    Cmd::cargo()
+        .args(["bench", "--package", "pool-bench"])
+        .args(names.iter().flat_map(|name| ["--bench", name]))
+        .arg("--")
+        .args(quick)
+        .args(&options.args)
+        .run()
 }

@@ -1,9 +1,43 @@
-//! x
-use crate::shell::Result;
+//! Runs the loom models: every interleaving of what threads share, up to a bound.
+
 use clap::Args;
-/// x
-#[derive(Debug, Args)]
-pub(crate) struct Options {}
-pub(crate) fn run(_: &Options) -> Result {
-    Ok(())
+
+use crate::shell::{Cmd, Result, fail};
+use crate::workspace;
+
+/// Run the loom models of pool-core.
+///
+/// LOOM_MAX_PREEMPTIONS bounds them (3 here unless it is set: the bound at which the literature
+/// finds nearly all bugs of small models); LOOM_LOG and the others of loom are passed on.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Options {
+    /// Only the models whose name contains this.
+    #[arg(default_value = "loom")]
+    filter: String,
+}
+
+const BOUND: &str = "LOOM_MAX_PREEMPTIONS";
+
+pub(crate) fn run(options: &Options) -> Result {
+    // A run of no model would pass: the models are counted first.
+    let list = cargo().args([&options.filter, "--", "--list"]).read()?;
+    if !list.lines().any(|line| line.ends_with(": test")) {
+        return fail(format!("no loom model is called `{}`", options.filter));
+    }
+    let bound = std::env::var(BOUND).unwrap_or_else(|_| "3".to_owned());
+    cargo().arg(&options.filter).env(BOUND, bound).run()
+}
+
+fn cargo() -> Cmd {
+    // Flags of the caller's are kept: they may name a linker that this machine needs.
+    let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+    Cmd::cargo()
+        .args(["test", "--package", "pool-core", "--lib", "--release"])
+        .arg("--target-dir")
+        .arg(workspace::target().join("loom"))
+        .env("RUSTFLAGS", format!("{flags} --cfg loom").trim_start())
+        // Optimised, or the models take many times as long; but to link them as a whole takes
+        // longer than to run them.
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
 }

@@ -5,9 +5,6 @@
 
 use crate::shell::Cmd;
 
-/// The line that installs it.
-pub(crate) const INSTALL: &str = "cargo install --locked cargo-nextest";
-
 /// Whether `cargo nextest` can be used here.
 pub(crate) fn is_present() -> bool {
     Cmd::cargo().args(["nextest", "--version"]).succeeds()

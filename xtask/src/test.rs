@@ -1,9 +1,79 @@
-//! x
-use crate::shell::Result;
+//! Runs the tests on the host.
+
 use clap::Args;
-/// x
-#[derive(Debug, Args)]
-pub(crate) struct Options {}
-pub(crate) fn run(_: &Options) -> Result {
-    Ok(())
+
+use crate::leftovers::Mark;
+use crate::nextest;
+use crate::shell::{Cmd, Result};
+use crate::workspace;
+
+/// Run all tests with all features, and the doctests.
+///
+/// By cargo-nextest where it is installed (`cargo install --locked cargo-nextest`), else by
+/// `cargo test`. Fails too if a process that a test started is still running afterwards (Linux).
+#[derive(Debug, Default, Args)]
+pub(crate) struct Options {
+    /// Only the tests of this package (may be repeated).
+    #[arg(short, long = "package", value_name = "NAME")]
+    packages: Vec<String>,
+
+    /// Passed on to the test runner: a filter, or its options after `--`. Doctests are then left
+    /// out.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+pub(crate) fn run(options: &Options) -> Result {
+    if !options.packages.is_empty() {
+        // The whole workspace's tests have it built; those of one package would find an old one.
+        Cmd::cargo().args(["build", "--package", "puppet"]).run()?;
+    }
+    let mark = Mark::new();
+    mark.on(tests(options)).run()?;
+    if let Some(doctests) = doctests(options) {
+        mark.on(doctests).run()?;
+    }
+    mark.insist_on_none()
+}
+
+fn tests(options: &Options) -> Cmd {
+    let runner = if nextest::is_present() {
+        ["nextest", "run"].as_slice()
+    } else {
+        &["test", "--tests", "--no-fail-fast"]
+    };
+    select(Cmd::cargo().args(runner), &options.packages).args(&options.args)
+}
+
+/// nextest has no doctests, so that they are a step of their own for both runners.
+fn doctests(options: &Options) -> Option<Cmd> {
+    let chosen: Vec<_> = options
+        .packages
+        .iter()
+        .filter(|name| is_library(name))
+        .cloned()
+        .collect();
+    let none_chosen = chosen.is_empty() && !options.packages.is_empty();
+    if none_chosen || !options.args.is_empty() {
+        return None;
+    }
+    let doctests = Cmd::cargo().args(["test", "--doc", "--no-fail-fast"]);
+    Some(select(doctests, &chosen))
+}
+
+fn select(cmd: Cmd, packages: &[String]) -> Cmd {
+    let cmd = cmd.arg("--all-features");
+    if packages.is_empty() {
+        cmd.arg("--workspace")
+    } else {
+        cmd.args(packages.iter().flat_map(|name| ["--package", name]))
+    }
+}
+
+// Cargo refuses to doctest a package without a library.
+fn is_library(package: &str) -> bool {
+    workspace::crates()
+        .join(package)
+        .join("src/lib.rs")
+        .exists()
 }

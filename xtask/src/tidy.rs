@@ -2,7 +2,7 @@
 use crate::shell::Result;
 use clap::Args;
 /// x
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Options {}
 pub(crate) fn run(_: &Options) -> Result {
     Ok(())

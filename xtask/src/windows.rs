@@ -31,7 +31,7 @@ use wine::Wine;
 /// gcc-mingw-w64-x86-64 (the linker) and wine64.
 ///
 /// Doctests are left out: they run on the host, by `cargo xtask test`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Options {
     /// Only the tests of this package (may be repeated).
     #[arg(short, long = "package", value_name = "NAME")]
@@ -44,17 +44,6 @@ pub(crate) struct Options {
     /// Passed on to the test runner: a filter, or its options after `--`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
-}
-
-impl Options {
-    /// What `ci` runs.
-    pub(crate) fn all() -> Self {
-        Self {
-            packages: Vec::new(),
-            prepare: false,
-            args: Vec::new(),
-        }
-    }
 }
 
 const TARGET: &str = "x86_64-pc-windows-gnu";

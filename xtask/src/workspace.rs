@@ -1,18 +1,25 @@
 //! Where things are.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The root of the workspace.
-pub(crate) fn root() -> &'static Path {
-    // A compile-time path, so that the command works from any directory below the root. A moved
-    // clone is built anew by cargo, since the manifest's path is part of the fingerprint.
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies in the workspace")
+pub(crate) fn root() -> PathBuf {
+    // What `cargo run` says comes first: two clones may share a target directory, and with it this
+    // program.
+    let built_in = || env!("CARGO_MANIFEST_DIR").into();
+    let manifest_dir = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(built_in);
+    let mut root = PathBuf::from(manifest_dir);
+    root.pop();
+    root
 }
 
 /// Cargo's target directory, absolute.
 pub(crate) fn target() -> PathBuf {
     let chosen = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     root().join(chosen)
+}
+
+/// Where the packages are, each in a directory of its own name.
+pub(crate) fn crates() -> PathBuf {
+    root().join("crates")
 }
