@@ -1,0 +1,136 @@
+//! How a pool is configured.
+
+use std::{collections::BTreeMap, fmt, sync::atomic::AtomicUsize, time::Duration};
+
+use tokio::runtime::Handle;
+
+use crate::{
+    clock::Clock, error::ConfigError, ledger::Ledger, limits::Limits, manager::Manager, pool::Pool,
+    shared::Shared, slots::Slots, sync::Lock, timer::Timers, upkeep::Upkeep,
+};
+
+/// Configures a [`Pool`]. See [`Limits`] for the defaults.
+///
+/// # Examples
+/// ```
+/// # use pool_core::{CreateCx, Manager, Pool};
+/// # use std::time::Duration;
+/// # struct Numbers;
+/// # impl Manager for Numbers {
+/// #     type Resource = u32;
+/// #     type Error = std::convert::Infallible;
+/// #     async fn create(&self, _: &CreateCx) -> Result<u32, Self::Error> { Ok(7) }
+/// # }
+/// let pool = Pool::builder(Numbers)
+///     .max_size(4)
+///     .max_waiters(1000)
+///     .acquire_timeout(Some(Duration::from_secs(5)))
+///     .build();
+/// assert!(pool.is_ok());
+/// assert!(Pool::builder(Numbers).max_size(0).build().is_err());
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder<M: Manager> {
+    manager: M,
+    limits: Limits,
+    runtime: Option<Handle>,
+}
+
+impl<M: Manager> Builder<M> {
+    pub(crate) fn new(manager: M) -> Self {
+        Self {
+            manager,
+            limits: Limits::default(),
+            runtime: None,
+        }
+    }
+
+    pub(crate) fn with_defaults(manager: M) -> Pool<M> {
+        Self::new(manager).assemble()
+    }
+
+    /// All limits at once.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// See [`Limits::max_size`].
+    pub fn max_size(mut self, max_size: usize) -> Self {
+        self.limits.max_size = max_size;
+        self
+    }
+
+    /// See [`Limits::max_waiters`].
+    pub fn max_waiters(mut self, max_waiters: usize) -> Self {
+        self.limits.max_waiters = max_waiters;
+        self
+    }
+
+    /// See [`Limits::acquire_timeout`].
+    pub fn acquire_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.limits.acquire_timeout = timeout;
+        self
+    }
+
+    /// See [`Limits::create_timeout`].
+    pub fn create_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.limits.create_timeout = timeout;
+        self
+    }
+
+    /// See [`Limits::recycle_timeout`].
+    pub fn recycle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.limits.recycle_timeout = timeout;
+        self
+    }
+
+    /// See [`Limits::reset_timeout`].
+    pub fn reset_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.limits.reset_timeout = timeout;
+        self
+    }
+
+    /// See [`Limits::destroy_timeout`].
+    pub fn destroy_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.limits.destroy_timeout = timeout;
+        self
+    }
+
+    /// The runtime for the pool's own work on threads that have none. Without this, it is the one
+    /// that [`build`](Builder::build) is called in, if any.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// The pool. Starts nothing.
+    ///
+    /// # Errors
+    /// The first limit that is out of its range, by name.
+    pub fn build(self) -> Result<Pool<M>, ConfigError> {
+        self.limits.validate()?;
+        Ok(self.assemble())
+    }
+
+    fn assemble(self) -> Pool<M> {
+        let runtime = self.runtime.or_else(|| Handle::try_current().ok());
+        Pool::from_shared(Shared {
+            manager: self.manager,
+            ledger: Lock::new(Ledger::new(self.limits, Slots::new())),
+            creates: Lock::new(BTreeMap::new()),
+            upkeep: Upkeep::new(runtime),
+            timers: Timers::new(),
+            clock: Clock::new(),
+            handles: AtomicUsize::new(1),
+        })
+    }
+}
+
+impl<M: Manager> fmt::Debug for Builder<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,204 @@
+//! What can go wrong, one enum per operation.
+
+use std::{fmt, panic::Location, sync::Arc, time::Duration};
+
+use crate::status::Status;
+
+/// Why [`Pool::acquire`](crate::Pool::acquire) gave no resource.
+///
+/// # Examples
+/// ```
+/// use pool_core::AcquireError;
+///
+/// fn worth_another_try(error: &AcquireError<std::io::Error>) -> bool {
+///     error.is_timeout() || error.is_saturated()
+/// }
+/// # assert!(!worth_another_try(&AcquireError::Closed));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcquireError<E> {
+    /// The pool is closed.
+    #[error("the pool is closed")]
+    Closed,
+    /// The manager's `create` failed.
+    #[error("failed to create a resource")]
+    Create(#[source] E),
+    /// The manager's `create` panicked, with this message.
+    #[error("creating a resource panicked: {0}")]
+    CreatePanicked(Arc<str>),
+    /// The queue is as long as it may get.
+    #[error("the pool is saturated: {waiters} callers are waiting")]
+    Saturated {
+        /// How many callers were waiting.
+        waiters: usize,
+    },
+    /// The time was up.
+    #[error(
+        "timed out after {waited:?} {phase} ({status}){}",
+        Trailing(last_create_error)
+    )]
+    Timeout {
+        /// What was going on when the time was up.
+        phase: Phase,
+        /// How long this caller had waited.
+        waited: Duration,
+        /// The pool at that instant.
+        status: Status,
+        /// What the last create said, if it failed and none has succeeded since: often the
+        /// real cause.
+        last_create_error: Option<Arc<str>>,
+    },
+}
+
+impl<E> AcquireError<E> {
+    /// Whether the pool is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed)
+    }
+
+    /// Whether the time was up.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
+
+    /// Whether the queue was full.
+    #[must_use]
+    pub fn is_saturated(&self) -> bool {
+        matches!(self, Self::Saturated { .. })
+    }
+}
+
+/// The optional end of the timeout message.
+struct Trailing<'a>(&'a Option<Arc<str>>);
+
+impl fmt::Display for Trailing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(cause) => write!(f, "; the last create failed: {cause}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What an acquire was doing when its time was up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// In the queue for a return.
+    Wait,
+    /// First in the queue for a create that is under way.
+    Create,
+    /// Checking a reused resource.
+    Recycle,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wait => "waiting for a slot",
+            Self::Create => "waiting for a resource to be created",
+            Self::Recycle => "checking a reused resource",
+        })
+    }
+}
+
+/// A setting that is out of its range.
+///
+/// # Examples
+/// ```
+/// use pool_core::ConfigError;
+///
+/// let error = ConfigError::new("workers", 0, "1 to 64");
+/// assert_eq!(error.field(), "workers");
+/// assert_eq!(error.to_string(), "workers is 0, allowed is 1 to 64");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} is {value}, allowed is {allowed}")]
+pub struct ConfigError {
+    field: &'static str,
+    value: String,
+    allowed: &'static str,
+}
+
+impl ConfigError {
+    /// The setting `field` has this value, and these are allowed.
+    pub fn new(field: &'static str, value: impl fmt::Display, allowed: &'static str) -> Self {
+        Self {
+            field,
+            value: value.to_string(),
+            allowed,
+        }
+    }
+
+    /// The name of the setting.
+    #[must_use]
+    pub fn field(&self) -> &'static str {
+        self.field
+    }
+
+    /// The allowed range, in words.
+    #[must_use]
+    pub fn allowed(&self) -> &'static str {
+        self.allowed
+    }
+}
+
+/// The deadline of [`Pool::drain`](crate::Pool::drain) passed before everything had come back.
+/// The pool stays closed; draining again is allowed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("not drained after {waited:?} ({status}){}", Held(holders))]
+#[non_exhaustive]
+pub struct DrainError {
+    /// How long the drain waited.
+    pub waited: Duration,
+    /// The pool at that instant.
+    pub status: Status,
+    /// Who still holds what, by slot.
+    pub holders: Vec<Holder>,
+}
+
+/// The optional end of the drain message.
+struct Held<'a>(&'a [Holder]);
+
+impl fmt::Display for Held<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "; held: ";
+        for holder in self.0 {
+            write!(f, "{separator}{holder}")?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}
+
+/// One resource that a caller holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// Which resource: a number that the pool never gives twice.
+    pub id: u64,
+    /// Which slot: below the pool's largest size so far.
+    pub index: usize,
+    /// For how long it has been held.
+    pub held_for: Duration,
+    /// The line of code that acquired it.
+    pub acquired_at: &'static Location<'static>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            id,
+            index,
+            held_for,
+            acquired_at,
+        } = self;
+        write!(
+            f,
+            "resource {id} in slot {index} for {held_for:?}, acquired at {acquired_at}"
+        )
+    }
+}

@@ -1,0 +1,293 @@
+//! The pool's own work on its resources: create, reset, destroy.
+//!
+//! Each job is a future that belongs to the pool and not to whoever caused it. What it works on is
+//! held by a value whose `Drop` gives the slot back, so a job may end early at any point: in a
+//! panic, at its timeout, or because the runtime that ran it is gone.
+
+use std::{
+    any::Any,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    ledger::Failure,
+    loan::{Loan, Phase},
+    manager::{CreateCx, Manager, Metrics, Reason},
+    shared::Shared,
+    signal::Signal,
+    slots::{Claim, Occupant},
+    timer::{Timer, Timers},
+    upkeep::{Job, Place, forget_panics},
+};
+
+/// Why foreign code gave no result.
+pub(crate) enum Fault {
+    Panicked(Arc<str>),
+    TimedOut(Duration),
+}
+
+/// Runs foreign code: its panics are caught, and its time is limited.
+pub(crate) async fn guarded<F: Future>(
+    timers: &Timers,
+    limit: Option<Duration>,
+    start: impl FnOnce() -> F,
+) -> Result<F::Output, Fault> {
+    let future = match catch_unwind(AssertUnwindSafe(start)) {
+        Ok(future) => future,
+        Err(payload) => return Err(Fault::Panicked(message(&*payload))),
+    };
+    let mut future = pin!(future);
+    let mut timer: Option<Timer> = None;
+    poll_fn(|cx| {
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(Poll::Ready(output)) => return Poll::Ready(Ok(output)),
+            Ok(Poll::Pending) => {}
+            Err(payload) => return Poll::Ready(Err(Fault::Panicked(message(&*payload)))),
+        }
+        // The clock is read at the first pending, and not before.
+        let Some(limit) = limit else {
+            return Poll::Pending;
+        };
+        let timer = timer.get_or_insert_with(|| timers.after(limit));
+        timer.poll(cx).map(|()| Err(Fault::TimedOut(limit)))
+    })
+    .await
+}
+
+/// What a panic said.
+fn message(payload: &(dyn Any + Send)) -> Arc<str> {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").into()
+}
+
+/// A job that creates the resource for this slot.
+pub(crate) fn create<M: Manager>(shared: &Arc<Shared<M>>, claim: Claim<M::Resource>) -> Job {
+    let cancel = Arc::new(Signal::new());
+    let index = claim.index();
+    // In the list before the look at `closed` below: a close in between finds it there.
+    shared.creates.lock().insert(index, Arc::clone(&cancel));
+    let mut slot = Creating {
+        shared: Arc::clone(shared),
+        claim: Some(claim),
+    };
+    Box::pin(async move {
+        let shared = Arc::clone(&slot.shared);
+        let (limits, closed) = {
+            let ledger = shared.ledger.lock();
+            (*ledger.limits(), ledger.is_closed())
+        };
+        if closed {
+            cancel.set();
+        }
+        let cx = CreateCx::new(index as usize, Arc::clone(&cancel));
+        let made = {
+            let start = || shared.manager.create(&cx);
+            let mut work = pin!(guarded(&shared.timers, limits.create_timeout, start));
+            let mut linger: Option<Timer> = None;
+            poll_fn(|cx| {
+                if let Poll::Ready(made) = work.as_mut().poll(cx) {
+                    return Poll::Ready(Some(made));
+                }
+                if cancel.poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                let Some(limit) = limits.destroy_timeout else {
+                    return Poll::Pending;
+                };
+                let linger = linger.get_or_insert_with(|| shared.timers.after(limit));
+                linger.poll(cx).map(|()| None)
+            })
+            .await
+        };
+        match made {
+            Some(Ok(Ok(resource))) => slot.created(resource),
+            Some(Ok(Err(error))) => slot.failed(Failure::Error(error)),
+            Some(Err(Fault::Panicked(what))) => slot.failed(Failure::Panicked(what)),
+            Some(Err(Fault::TimedOut(after))) => slot.failed(Failure::TimedOut(after)),
+            None => drop(slot),
+        }
+    })
+}
+
+/// Destroys what is in this slot, in use or recycling until now.
+pub(crate) fn discard<M: Manager>(
+    shared: &Arc<Shared<M>>,
+    claim: Claim<M::Resource>,
+    why: Reason,
+    done: Option<Arc<Signal>>,
+) {
+    let effects = shared.ledger.lock().discarded(claim, why);
+    let mut done = done;
+    for (claim, why) in effects.destroys {
+        destroy(shared, claim, why, Place::Anywhere, done.take());
+    }
+}
+
+/// Destroys what is in this slot, destroying already.
+pub(crate) fn destroy<M: Manager>(
+    shared: &Arc<Shared<M>>,
+    mut claim: Claim<M::Resource>,
+    why: Reason,
+    place: Place,
+    done: Option<Arc<Signal>>,
+) {
+    let occupant = claim.get_mut().take();
+    let id = occupant.as_ref().map(|occupant| occupant.metrics.id);
+    tracing::debug!(id, index = claim.index(), reason = %why, "destroying a resource");
+    let mut slot = Destroying {
+        shared: Arc::clone(shared),
+        claim: Some(claim),
+        occupant,
+        done,
+    };
+    let job: Job = Box::pin(async move {
+        let Some(Occupant { resource, metrics }) = slot.occupant.take() else {
+            return;
+        };
+        let shared = Arc::clone(&slot.shared);
+        let limit = shared.ledger.lock().limits().destroy_timeout;
+        match guarded(&shared.timers, limit, || {
+            shared.manager.destroy(resource, why)
+        })
+        .await
+        {
+            Ok(()) => {}
+            Err(Fault::TimedOut(after)) => {
+                tracing::warn!(
+                    id = metrics.id,
+                    ?after,
+                    "destroy timed out: its slot is freed"
+                );
+            }
+            Err(Fault::Panicked(what)) => {
+                tracing::error!(id = metrics.id, %what, "destroy panicked");
+            }
+        }
+        drop(slot);
+    });
+    shared.upkeep.begin(job, place);
+}
+
+/// Resets what is in this slot, recycling already.
+pub(crate) fn reset<M: Manager>(
+    shared: &Arc<Shared<M>>,
+    claim: Claim<M::Resource>,
+    done: Option<Arc<Signal>>,
+) {
+    let mut loan = Loan::new(Arc::clone(shared), claim, Phase::Resetting);
+    if let Some(done) = done {
+        loan.tell(done);
+    }
+    let job: Job = Box::pin(async move {
+        let outcome = {
+            let (shared, Occupant { resource, .. }) = loan.parts_mut();
+            let limit = shared.ledger.lock().limits().reset_timeout;
+            guarded(&shared.timers, limit, || shared.manager.reset(resource)).await
+        };
+        match outcome {
+            Ok(Ok(())) => loan.keep(),
+            Ok(Err(_)) => loan.poison(Reason::ResetFailed),
+            Err(Fault::Panicked(_)) => loan.poison(Reason::Panicked),
+            Err(Fault::TimedOut(_)) => loan.poison(Reason::TimedOut),
+        }
+        drop(loan);
+    });
+    shared.upkeep.begin(job, Place::Anywhere);
+}
+
+/// A slot whose resource is being created; dropped early, it is vacant again.
+struct Creating<M: Manager> {
+    shared: Arc<Shared<M>>,
+    claim: Option<Claim<M::Resource>>,
+}
+
+impl<M: Manager> Creating<M> {
+    fn created(mut self, resource: M::Resource) {
+        let Some(mut claim) = self.claim.take() else {
+            return;
+        };
+        self.forget(&claim);
+        let index = claim.index() as usize;
+        let id = self.shared.ledger.lock().name(&claim);
+        let metrics = Metrics {
+            id,
+            index,
+            created: Instant::now(),
+            uses: 0,
+        };
+        *claim.get_mut() = Some(Occupant { resource, metrics });
+        tracing::debug!(id, index, "created a resource");
+        let effects = self.shared.ledger.lock().created(claim);
+        self.shared.perform(effects, Place::Anywhere);
+    }
+
+    fn failed(&mut self, failure: Failure<M::Error>) {
+        let explanation: Arc<str> = match &failure {
+            Failure::Error(error) => {
+                let explain = || Arc::from(&*self.shared.manager.explain(error));
+                let explained = catch_unwind(AssertUnwindSafe(explain));
+                explained.unwrap_or_else(|payload| message(&*payload))
+            }
+            Failure::Panicked(what) => Arc::clone(what),
+            Failure::TimedOut(after) => format!("it took more than {after:?}").into(),
+        };
+        let Some(claim) = self.claim.take() else {
+            return;
+        };
+        self.forget(&claim);
+        tracing::debug!(index = claim.index(), %explanation, "a create failed");
+        let effects = self
+            .shared
+            .ledger
+            .lock()
+            .create_failed(claim, failure, explanation);
+        self.shared.perform(effects, Place::Anywhere);
+    }
+
+    fn forget(&self, claim: &Claim<M::Resource>) {
+        // Dropped after the lock is released: it may hold wakers.
+        let _cancel = self.shared.creates.lock().remove(&claim.index());
+    }
+}
+
+impl<M: Manager> Drop for Creating<M> {
+    fn drop(&mut self) {
+        if let Some(claim) = self.claim.take() {
+            self.forget(&claim);
+            tracing::debug!(index = claim.index(), "a create ended without a result");
+            let effects = self.shared.ledger.lock().create_lost(claim);
+            // The next try must not go to the runtime that has just dropped this one.
+            self.shared.perform(effects, Place::OwnThread);
+        }
+    }
+}
+
+/// A slot whose resource is being destroyed; vacant when this is dropped.
+struct Destroying<M: Manager> {
+    shared: Arc<Shared<M>>,
+    claim: Option<Claim<M::Resource>>,
+    /// Until the job has begun.
+    occupant: Option<Occupant<M::Resource>>,
+    done: Option<Arc<Signal>>,
+}
+
+impl<M: Manager> Drop for Destroying<M> {
+    fn drop(&mut self) {
+        // First, so that the slot is free only when the resource is gone.
+        let occupant = self.occupant.take();
+        forget_panics(|| drop(occupant));
+        if let Some(claim) = self.claim.take() {
+            let effects = self.shared.ledger.lock().destroyed(claim);
+            self.shared.perform(effects, Place::Anywhere);
+        }
+        if let Some(done) = self.done.take() {
+            done.set();
+        }
+    }
+}

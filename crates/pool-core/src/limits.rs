@@ -1,0 +1,92 @@
+//! The numbers of a pool: how many, how long. Plain data, checked as a whole before it is used.
+
+use std::time::Duration;
+
+use crate::error::ConfigError;
+
+/// The limits of a pool: plain data, changed while the pool runs with
+/// [`Pool::reconfigure`](crate::Pool::reconfigure).
+///
+/// # Examples
+/// ```
+/// use pool_core::Limits;
+/// use std::time::Duration;
+///
+/// let mut limits = Limits::default();
+/// limits.max_size = 4;
+/// limits.acquire_timeout = Some(Duration::from_secs(5));
+/// assert!(limits.validate().is_ok());
+///
+/// limits.max_size = 0;
+/// let error = limits.validate().unwrap_err();
+/// assert_eq!(error.to_string(), "max_size is 0, allowed is 1 to 1048576");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+#[non_exhaustive]
+pub struct Limits {
+    /// How many resources may exist at once, whatever they are doing: 1 to
+    /// [`Limits::MAX_SIZE`]; 10 by default.
+    pub max_size: usize,
+    /// How many callers may wait beyond those that a running create will serve; the next one is
+    /// refused with `Saturated`. 65536 by default; 0 means that nobody waits for a return.
+    pub max_waiters: usize,
+    /// The longest that one acquire may take in all (wait, create and check together), counted
+    /// from its first wait. `None` waits for ever; 30 s by default.
+    pub acquire_timeout: Option<Duration>,
+    /// The longest that one create may take. `None` waits for ever; 30 s by default.
+    pub create_timeout: Option<Duration>,
+    /// The longest that one check of a reused resource may take. `None` waits for ever; 5 s by
+    /// default.
+    pub recycle_timeout: Option<Duration>,
+    /// The longest that one reset of a returned resource may take. `None` waits for ever; 5 s by
+    /// default.
+    pub reset_timeout: Option<Duration>,
+    /// The longest that one destroy may take before its slot is freed all the same, and how long
+    /// a create may go on after close. `None` waits for ever; 10 s by default.
+    pub destroy_timeout: Option<Duration>,
+}
+
+impl Limits {
+    /// The largest allowed [`max_size`](Limits::max_size): 1,048,576.
+    pub const MAX_SIZE: usize = 1 << 20;
+
+    /// Checks each field against its allowed range.
+    ///
+    /// # Errors
+    /// The first field that is out of range, by name.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.max_size == 0 || self.max_size > Self::MAX_SIZE {
+            return Err(ConfigError::new("max_size", self.max_size, "1 to 1048576"));
+        }
+        // A zero acquire timeout has a meaning (never wait); a zero for the pool's own work would
+        // make every create that is not ready at once a failure.
+        let own_work = [
+            ("create_timeout", self.create_timeout),
+            ("recycle_timeout", self.recycle_timeout),
+            ("reset_timeout", self.reset_timeout),
+            ("destroy_timeout", self.destroy_timeout),
+        ];
+        for (field, timeout) in own_work {
+            if timeout == Some(Duration::ZERO) {
+                return Err(ConfigError::new(field, "0 s", "more than 0 s, or none"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_size: 10,
+            max_waiters: 1 << 16,
+            acquire_timeout: Some(Duration::from_secs(30)),
+            create_timeout: Some(Duration::from_secs(30)),
+            recycle_timeout: Some(Duration::from_secs(5)),
+            reset_timeout: Some(Duration::from_secs(5)),
+            destroy_timeout: Some(Duration::from_secs(10)),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What the pool is told about a resource: how it is made, checked, reset and ended.
+
+use std::{borrow::Cow, fmt, future::Future, sync::Arc, time::Instant};
+
+use crate::signal::Signal;
+
+/// How to make, check and end one kind of resource. An implementation writes plain `async fn`.
+///
+/// Panics in any of these are caught: the slot is not lost, the resource in question is destroyed,
+/// and a caller that waited for a create gets
+/// [`CreatePanicked`](crate::AcquireError::CreatePanicked).
+///
+/// # Blocking
+/// None of these may block its thread. [`inspect`](Manager::inspect) runs on the thread that drops
+/// a guard. The first poll of a create, destroy or reset runs on the thread that caused it; if it
+/// is not done then, it goes on in tokio (the current runtime, or the one that the builder saw) or,
+/// without one, on a thread of the pool.
+///
+/// # Examples
+/// ```
+/// use pool_core::{CreateCx, Manager, Metrics, Reject};
+///
+/// struct Connections;
+///
+/// struct Connection { healthy: bool }
+///
+/// impl Manager for Connections {
+///     type Resource = Connection;
+///     type Error = std::io::Error;
+///
+///     async fn create(&self, _: &CreateCx) -> Result<Connection, std::io::Error> {
+///         Ok(Connection { healthy: true })
+///     }
+///
+///     async fn recycle(&self, c: &mut Connection, _: &Metrics) -> Result<(), Reject<std::io::Error>> {
+///         if c.healthy { Ok(()) } else { Err(Reject::because("it is not healthy")) }
+///     }
+/// }
+/// ```
+pub trait Manager: Send + Sync + 'static {
+    /// What is pooled.
+    type Resource: Send + 'static;
+    /// Why a create or a check fails. No bounds, so that any type fits; with
+    /// `std::error::Error`, [`AcquireError`](crate::AcquireError) is an error as well.
+    type Error: Send + 'static;
+
+    /// Makes a resource. It belongs to the pool and not to the caller that asked: when the caller
+    /// gives up, it goes on, and its result goes to the next caller or to idle.
+    ///
+    /// # Errors
+    /// Goes to the caller that has waited longest.
+    fn create(
+        &self,
+        cx: &CreateCx,
+    ) -> impl Future<Output = Result<Self::Resource, Self::Error>> + Send;
+
+    /// Checks a resource before it is used again. Not called for a new one, nor by
+    /// [`try_acquire`](crate::Pool::try_acquire).
+    ///
+    /// # Errors
+    /// The resource is destroyed, and its caller, still first in line, gets another one.
+    ///
+    /// # Cancel safety
+    /// When the caller gives up during the check, the resource goes back unharmed and is checked
+    /// again before its next use. A check that does not bear this keeps a mark in the resource and
+    /// refuses it the next time.
+    fn recycle(
+        &self,
+        resource: &mut Self::Resource,
+        metrics: &Metrics,
+    ) -> impl Future<Output = Result<(), Reject<Self::Error>>> + Send {
+        let _ = (resource, metrics);
+        async { Ok(()) }
+    }
+
+    /// Decides what happens to a resource that was just given back.
+    fn inspect(&self, resource: &mut Self::Resource, metrics: &Metrics) -> Verdict {
+        let _ = (resource, metrics);
+        Verdict::Keep
+    }
+
+    /// Makes a returned resource fit for the next caller, after [`Verdict::Reset`].
+    ///
+    /// # Errors
+    /// The resource is destroyed.
+    fn reset(
+        &self,
+        resource: &mut Self::Resource,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        let _ = resource;
+        async { Ok(()) }
+    }
+
+    /// Ends a resource. Its slot stays occupied until this is done, or until the destroy timeout.
+    fn destroy(&self, resource: Self::Resource, why: Reason) -> impl Future<Output = ()> + Send {
+        let _ = why;
+        async move { drop(resource) }
+    }
+
+    /// The last resort where nothing can be awaited: what is left in a slot when the memory of the
+    /// pool goes away (a guard was forgotten).
+    fn abandon(&self, resource: Self::Resource, why: Reason) {
+        let _ = why;
+        drop(resource);
+    }
+
+    /// Says in words why a create failed, for timeouts that it causes and for the log.
+    fn explain(&self, error: &Self::Error) -> Cow<'static, str> {
+        let _ = error;
+        Cow::Borrowed("no explanation given")
+    }
+}
+
+/// What [`Manager::create`] may know about its call.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct CreateCx {
+    index: usize,
+    cancel: Arc<Signal>,
+}
+
+impl CreateCx {
+    pub(crate) fn new(index: usize, cancel: Arc<Signal>) -> Self {
+        Self { index, cancel }
+    }
+
+    /// The slot that the resource will live in: below the pool's largest size so far, and never
+    /// shared by two resources at once.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Whether the pool has closed, so that the result will be destroyed at once.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_set()
+    }
+
+    /// Resolves when the pool closes. After that the create is polled until it returns or the
+    /// destroy timeout ends, and dropped then.
+    ///
+    /// # Cancel safety
+    /// May be dropped and asked again at any time.
+    pub async fn cancelled(&self) {
+        self.cancel.wait().await;
+    }
+}
+
+/// What the pool knows about one resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// A number that the pool never gives twice.
+    pub id: u64,
+    /// The slot that it lives in.
+    pub index: usize,
+    /// When its create was done.
+    pub created: Instant,
+    /// How often it has been lent, this time included.
+    pub uses: u64,
+}
+
+/// What to do with a resource that was given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It is fit for the next caller.
+    Keep,
+    /// [`Manager::reset`] makes it fit.
+    Reset,
+    /// It is of no more use.
+    Destroy,
+}
+
+/// Why a check refused a resource.
+#[derive(Debug)]
+pub enum Reject<E> {
+    /// For this reason, in words.
+    Because(Cow<'static, str>),
+    /// Because of this error.
+    Error(E),
+}
+
+impl<E> Reject<E> {
+    /// For this reason, in words.
+    pub fn because(why: impl Into<Cow<'static, str>>) -> Self {
+        Self::Because(why.into())
+    }
+}
+
+impl<E> From<E> for Reject<E> {
+    fn from(error: E) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Why a resource was destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// A check refused it.
+    Rejected,
+    /// A check or a reset took too long.
+    TimedOut,
+    /// [`Manager::inspect`] said so.
+    Inspected,
+    /// [`Manager::reset`] failed.
+    ResetFailed,
+    /// Its user found it broken.
+    Broken,
+    /// Its user had no more use for it.
+    Discarded,
+    /// Its user, or a callback that had it in hand, panicked.
+    Panicked,
+    /// [`Pool::retain`](crate::Pool::retain) did not keep it.
+    NotRetained,
+    /// The pool became smaller.
+    Shrunk,
+    /// The pool is closed.
+    Closed,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rejected => "refused by its check",
+            Self::TimedOut => "its check or reset took too long",
+            Self::Inspected => "refused on return",
+            Self::ResetFailed => "its reset failed",
+            Self::Broken => "broken",
+            Self::Discarded => "discarded",
+            Self::Panicked => "its user panicked",
+            Self::NotRetained => "not retained",
+            Self::Shrunk => "the pool became smaller",
+            Self::Closed => "the pool is closed",
+        })
+    }
+}

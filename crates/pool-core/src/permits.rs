@@ -1,0 +1,188 @@
+//! The numbers of a semaphore: events in, effects out, as in the ledger.
+//!
+//! Invariant: `available + held = total + debt`, and whoever is at the head of the queue wants more
+//! than is available.
+
+use std::task::Waker;
+
+use crate::queue::{End, Look, Priority, Queue, Request, Ticket};
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Permits {
+    total: usize,
+    available: usize,
+    /// How many permits are out beyond `total` after a shrink; returns pay them off.
+    debt: usize,
+    closed: bool,
+    max_waiters: usize,
+    queue: Queue<Answer, ()>,
+}
+
+/// What a waiter gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Granted,
+    Closed,
+    /// The semaphore has become smaller than the request.
+    TooLarge,
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Admission {
+    Granted,
+    Queued(Ticket),
+    Closed,
+    Saturated { waiters: usize },
+    TooLarge { total: usize },
+}
+
+impl Permits {
+    pub(crate) fn new(total: usize) -> Self {
+        let (available, debt, closed, max_waiters) = (total, 0, false, usize::MAX);
+        Self {
+            total,
+            available,
+            debt,
+            closed,
+            max_waiters,
+            queue: Queue::new(),
+        }
+    }
+
+    pub(crate) fn set_max_waiters(&mut self, max_waiters: usize) {
+        self.max_waiters = max_waiters;
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.total
+    }
+
+    pub(crate) fn available(&self) -> usize {
+        self.available
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.waiting()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Takes this many if they are there and nobody waits for some.
+    pub(crate) fn try_acquire(&mut self, count: usize) -> bool {
+        let granted = !self.closed && self.queue.waiting() == 0 && count <= self.available;
+        if granted {
+            self.available -= count;
+        }
+        granted
+    }
+
+    pub(crate) fn acquire(&mut self, count: usize, priority: Priority) -> Admission {
+        if self.closed {
+            return Admission::Closed;
+        }
+        if count > self.total {
+            return Admission::TooLarge { total: self.total };
+        }
+        if self.try_acquire(count) {
+            return Admission::Granted;
+        }
+        let waiters = self.queue.waiting();
+        if waiters >= self.max_waiters {
+            return Admission::Saturated { waiters };
+        }
+        let request = Request {
+            priority,
+            weight: count,
+            note: (),
+            end: End::Back,
+        };
+        let ticket = self.queue.join(request);
+        // A more urgent one may fit where the head does not.
+        let woken = self.hand_out();
+        debug_assert!(
+            woken.is_empty(),
+            "only the newcomer can fit, and it has no waker yet"
+        );
+        Admission::Queued(ticket)
+    }
+
+    pub(crate) fn look(
+        &mut self,
+        ticket: Ticket,
+        current: &Waker,
+        spare: &mut Option<Waker>,
+    ) -> Look<Answer> {
+        self.queue.look(ticket, current, spare)
+    }
+
+    pub(crate) fn ahead(&self, ticket: &Ticket) -> Option<usize> {
+        self.queue.ahead(ticket)
+    }
+
+    /// The waiter of this many gives up: whom to wake, and a waker to be dropped.
+    #[must_use]
+    pub(crate) fn cancel(&mut self, ticket: Ticket, count: usize) -> (Vec<Waker>, Option<Waker>) {
+        let cancelled = self.queue.cancel(ticket);
+        let woken = match cancelled.grant {
+            Some(Answer::Granted) => self.release(count),
+            // It may have been the head that kept the others back.
+            None => self.hand_out(),
+            Some(Answer::Closed | Answer::TooLarge) => Vec::new(),
+        };
+        (woken, cancelled.waker)
+    }
+
+    #[must_use]
+    pub(crate) fn release(&mut self, count: usize) -> Vec<Waker> {
+        let paid = count.min(self.debt);
+        self.debt -= paid;
+        self.available += count - paid;
+        self.hand_out()
+    }
+
+    #[must_use]
+    pub(crate) fn resize(&mut self, total: usize) -> Vec<Waker> {
+        let before = std::mem::replace(&mut self.total, total);
+        if total >= before {
+            // New permits first cover those that are out beyond the old total.
+            return self.release(total - before);
+        }
+        let less = before - total;
+        let taken = less.min(self.available);
+        self.available -= taken;
+        self.debt += less - taken;
+        // These could never be served; behind them others may fit.
+        let mut woken = self
+            .queue
+            .grant_where(|weight| weight > total, || Answer::TooLarge);
+        woken.extend(self.hand_out());
+        woken
+    }
+
+    #[must_use]
+    pub(crate) fn close(&mut self) -> Vec<Waker> {
+        self.closed = true;
+        self.queue.grant_where(|_| true, || Answer::Closed)
+    }
+
+    /// Serves the head for as long as its full weight is there; it keeps those behind it back.
+    fn hand_out(&mut self) -> Vec<Waker> {
+        // An empty vector costs no memory, and mostly nobody waits.
+        let mut woken = Vec::new();
+        while let Some(weight) = self.queue.next_weight() {
+            if weight > self.available {
+                break;
+            }
+            self.available -= weight;
+            if let Ok((_, waker)) = self.queue.grant(Answer::Granted) {
+                woken.extend(waker);
+            }
+        }
+        woken
+    }
+}

@@ -1,0 +1,380 @@
+//! Who waits, in which order: a slab that lives under its owner's lock.
+//!
+//! First come, first served within a priority class; a higher class goes first, but nobody is
+//! overtaken more than [`PATIENCE`] times. What is handed out is put into the waiter's own entry
+//! (a grant), so that it belongs to that waiter from that moment: nothing is announced, and no
+//! newcomer can take it away. A warm queue allocates nothing.
+//!
+//! | entry | what it holds | what leaves it |
+//! |---|---|---|
+//! | waiting | the waker | a grant; cancel |
+//! | granted | the grant | collected by its waiter; cancel gives it back |
+//! | free | | the next push |
+//!
+//! No waker is cloned, dropped or woken in here: they are moved in and out, because they are
+//! foreign code and the owner's lock is held.
+
+use std::task::Waker;
+
+/// How many later arrivals may be served before a waiter.
+const PATIENCE: u64 = 64;
+
+const NONE: u32 = u32::MAX;
+
+/// How urgent a waiter is. A higher class is served first, but a waiter is overtaken at most 64
+/// times.
+///
+/// # Examples
+/// ```
+/// use pool_core::Priority;
+///
+/// assert!(Priority::High > Priority::Normal);
+/// assert_eq!(Priority::default(), Priority::Normal);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+pub enum Priority {
+    /// After everybody else.
+    Low,
+    /// In order of arrival.
+    #[default]
+    Normal,
+    /// Before everybody else.
+    High,
+}
+
+impl Priority {
+    const COUNT: usize = 3;
+}
+
+/// The waiters of one pool or semaphore; `G` is what they wait for, `N` a note of theirs.
+#[derive(Debug)]
+pub(crate) struct Queue<G, N> {
+    entries: Vec<Entry<G, N>>,
+    free: u32,
+    /// By `Priority as usize`: the last is the most urgent.
+    classes: [Class; Priority::COUNT],
+    waiting: usize,
+}
+
+/// A place in the queue. Not `Clone`: whoever has it collects or cancels it, once.
+#[derive(Debug)]
+#[must_use = "a place that is neither collected nor cancelled is lost"]
+pub(crate) struct Ticket(u32);
+
+/// What a waiter says when it joins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<N> {
+    pub(crate) priority: Priority,
+    pub(crate) weight: usize,
+    pub(crate) note: N,
+    pub(crate) end: End,
+}
+
+/// Which end of its class a waiter joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// A newcomer.
+    Back,
+    /// One that had its turn already and got something that proved useless.
+    Front,
+}
+
+/// What a look at one's own place finds.
+#[derive(Debug)]
+pub(crate) enum Look<G> {
+    /// It was one's turn.
+    Granted(G),
+    /// Not yet; the right waker is in place.
+    Waiting(Ticket),
+    /// Not yet, and nobody knows whom to wake: come back with a waker in hand.
+    NeedsWaker(Ticket),
+}
+
+/// What is left of a cancelled place, to be dealt with outside the lock.
+#[derive(Debug)]
+pub(crate) struct Cancelled<G> {
+    pub(crate) grant: Option<G>,
+    pub(crate) waker: Option<Waker>,
+}
+
+#[derive(Debug)]
+struct Entry<G, N> {
+    content: Content<G>,
+    class: usize,
+    previous: u32,
+    next: u32,
+    weight: usize,
+    note: Option<N>,
+    waker: Option<Waker>,
+    /// For each class: how many had ever joined it when this entry did. Once more than these have
+    /// left the class, the rest have overtaken this entry.
+    seen: [u64; Priority::COUNT],
+}
+
+#[derive(Debug)]
+enum Content<G> {
+    Free,
+    Waiting,
+    Granted(G),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Class {
+    head: u32,
+    tail: u32,
+    /// How many have ever joined.
+    joined: u64,
+    /// How many have ever left, served or cancelled.
+    left: u64,
+}
+
+impl<G, N> Queue<G, N> {
+    pub(crate) fn new() -> Self {
+        let class = Class {
+            head: NONE,
+            tail: NONE,
+            joined: 0,
+            left: 0,
+        };
+        Self {
+            entries: Vec::new(),
+            free: NONE,
+            classes: [class; Priority::COUNT],
+            waiting: 0,
+        }
+    }
+
+    /// How many wait; those that have a grant do not.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    pub(crate) fn join(&mut self, request: Request<N>) -> Ticket {
+        let class = request.priority as usize;
+        let entry = Entry {
+            content: Content::Waiting,
+            class,
+            previous: NONE,
+            next: NONE,
+            weight: request.weight,
+            note: Some(request.note),
+            waker: None,
+            seen: self.classes.map(|c| c.joined),
+        };
+        let place = self.place(entry);
+        match request.end {
+            End::Back => self.link_back(class, place),
+            End::Front => self.link_front(class, place),
+        }
+        self.classes[class].joined += 1;
+        self.waiting += 1;
+        Ticket(place)
+    }
+
+    /// The weight of the waiter whose turn is next.
+    pub(crate) fn next_weight(&self) -> Option<usize> {
+        self.next().map(|place| self.entry(place).weight)
+    }
+
+    /// Hands this to the waiter whose turn is next; its note, and its waker to be woken outside
+    /// the lock. Gives the grant back when nobody waits.
+    pub(crate) fn grant(&mut self, grant: G) -> Result<(Option<N>, Option<Waker>), G> {
+        match self.next() {
+            Some(place) => Ok(self.grant_place(place, grant)),
+            None => Err(grant),
+        }
+    }
+
+    /// Hands one to each waiter that this is true of (by weight), first come first.
+    pub(crate) fn grant_where(
+        &mut self,
+        chosen: impl Fn(usize) -> bool,
+        grant: impl Fn() -> G,
+    ) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        for class in (0..Priority::COUNT).rev() {
+            let mut place = self.classes[class].head;
+            while place != NONE {
+                let next = self.entry(place).next;
+                if chosen(self.entry(place).weight) {
+                    wakers.extend(self.grant_place(place, grant()).1);
+                }
+                place = next;
+            }
+        }
+        wakers
+    }
+
+    /// Looks at one's own place. A waker in `spare` is put in place, and the one that it replaces
+    /// comes back in `spare`, to be dropped outside the lock.
+    pub(crate) fn look(
+        &mut self,
+        ticket: Ticket,
+        current: &Waker,
+        spare: &mut Option<Waker>,
+    ) -> Look<G> {
+        let entry = &mut self.entries[ticket.0 as usize];
+        match std::mem::replace(&mut entry.content, Content::Waiting) {
+            Content::Granted(grant) => {
+                self.recycle(ticket.0);
+                Look::Granted(grant)
+            }
+            Content::Waiting | Content::Free => {
+                if entry
+                    .waker
+                    .as_ref()
+                    .is_some_and(|known| known.will_wake(current))
+                {
+                    Look::Waiting(ticket)
+                } else if spare.is_some() {
+                    std::mem::swap(&mut entry.waker, spare);
+                    Look::Waiting(ticket)
+                } else {
+                    Look::NeedsWaker(ticket)
+                }
+            }
+        }
+    }
+
+    /// Gives one's place up, and what had been granted to it.
+    pub(crate) fn cancel(&mut self, ticket: Ticket) -> Cancelled<G> {
+        let place = ticket.0;
+        let entry = &mut self.entries[place as usize];
+        let waker = entry.waker.take();
+        let grant = match std::mem::replace(&mut entry.content, Content::Waiting) {
+            Content::Granted(grant) => Some(grant),
+            Content::Waiting | Content::Free => {
+                self.unlink(place);
+                None
+            }
+        };
+        self.recycle(place);
+        Cancelled { grant, waker }
+    }
+
+    /// How many are served before this one, as things stand; `None` when it has its grant. Walks
+    /// the queue.
+    pub(crate) fn ahead(&self, ticket: &Ticket) -> Option<usize> {
+        let entry = self.entry(ticket.0);
+        if !matches!(entry.content, Content::Waiting) {
+            return None;
+        }
+        let before = |mut place: u32, step: fn(&Entry<G, N>) -> u32| {
+            let mut count = 0;
+            while place != NONE {
+                count += 1;
+                place = step(self.entry(place));
+            }
+            count
+        };
+        let same = before(entry.previous, |e| e.previous);
+        let higher = self.classes[entry.class + 1..]
+            .iter()
+            .map(|c| before(c.head, |e| e.next));
+        Some(same + higher.sum::<usize>())
+    }
+
+    fn next(&self) -> Option<u32> {
+        let heads = self
+            .classes
+            .iter()
+            .map(|class| class.head)
+            .filter(|head| *head != NONE);
+        // The lowest class whose head is out of patience, else the highest class: every class
+        // below the chosen one still has some.
+        let mut chosen = None;
+        for head in heads {
+            chosen = Some(head);
+            if self.overtaken(head) >= PATIENCE {
+                break;
+            }
+        }
+        chosen
+    }
+
+    /// How many later arrivals of higher classes were served before this entry. One that gave up
+    /// counts as served, so this errs on the side of the entry.
+    fn overtaken(&self, place: u32) -> u64 {
+        let entry = self.entry(place);
+        let higher = entry.class + 1..Priority::COUNT;
+        higher
+            .map(|class| self.classes[class].left.saturating_sub(entry.seen[class]))
+            .sum()
+    }
+
+    fn grant_place(&mut self, place: u32, grant: G) -> (Option<N>, Option<Waker>) {
+        self.unlink(place);
+        let entry = &mut self.entries[place as usize];
+        entry.content = Content::Granted(grant);
+        (entry.note.take(), entry.waker.take())
+    }
+
+    fn entry(&self, place: u32) -> &Entry<G, N> {
+        &self.entries[place as usize]
+    }
+
+    fn place(&mut self, entry: Entry<G, N>) -> u32 {
+        if self.free == NONE {
+            self.entries.push(entry);
+            return (self.entries.len() - 1) as u32;
+        }
+        let place = self.free;
+        self.free = self.entry(place).next;
+        self.entries[place as usize] = entry;
+        place
+    }
+
+    fn recycle(&mut self, place: u32) {
+        let entry = &mut self.entries[place as usize];
+        entry.content = Content::Free;
+        entry.next = self.free;
+        self.free = place;
+    }
+
+    fn link_back(&mut self, class: usize, place: u32) {
+        let tail = std::mem::replace(&mut self.classes[class].tail, place);
+        self.entries[place as usize].previous = tail;
+        if tail == NONE {
+            self.classes[class].head = place;
+        } else {
+            self.entries[tail as usize].next = place;
+        }
+    }
+
+    fn link_front(&mut self, class: usize, place: u32) {
+        let head = std::mem::replace(&mut self.classes[class].head, place);
+        self.entries[place as usize].next = head;
+        if head == NONE {
+            self.classes[class].tail = place;
+        } else {
+            self.entries[head as usize].previous = place;
+        }
+    }
+
+    fn unlink(&mut self, place: u32) {
+        let Entry {
+            class,
+            previous,
+            next,
+            ..
+        } = self.entries[place as usize];
+        let class = &mut self.classes[class];
+        class.left += 1;
+        self.waiting -= 1;
+        if previous == NONE {
+            class.head = next;
+        } else {
+            self.entries[previous as usize].next = next;
+        }
+        if next == NONE {
+            self.classes[self.entries[place as usize].class].tail = previous;
+        } else {
+            self.entries[next as usize].previous = previous;
+        }
+        let entry = &mut self.entries[place as usize];
+        entry.previous = NONE;
+        entry.next = NONE;
+    }
+}

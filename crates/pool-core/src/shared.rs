@@ -1,0 +1,99 @@
+//! What the handles, guards and jobs of one pool share.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, atomic::AtomicUsize},
+};
+
+use crate::{
+    clock::Clock,
+    error::Holder,
+    jobs,
+    ledger::{Effects, Ledger},
+    manager::Manager,
+    signal::Signal,
+    slots::{Claim, Slots},
+    sync::Lock,
+    timer::Timers,
+    upkeep::{Place, Upkeep, forget_panics},
+};
+
+type PoolEffects<M> = Effects<Claim<<M as Manager>::Resource>, <M as Manager>::Error>;
+
+/// One pool.
+pub(crate) struct Shared<M: Manager> {
+    pub(crate) manager: M,
+    /// Held for a few instructions at a time, and never while foreign code runs: no callback, no
+    /// waker, no `Drop` of a resource or an error.
+    pub(crate) ledger: Lock<Ledger<Slots<M::Resource>, M::Error>>,
+    /// The creates that are under way, by slot, so that close can cancel them.
+    pub(crate) creates: Lock<BTreeMap<u32, Arc<Signal>>>,
+    pub(crate) upkeep: Upkeep,
+    pub(crate) timers: Timers,
+    pub(crate) clock: Clock,
+    /// How many `Pool`s there are; the last one closes.
+    pub(crate) handles: AtomicUsize,
+}
+
+impl<M: Manager> Shared<M> {
+    /// Carries out what an event asks for. No lock is held.
+    #[inline]
+    pub(crate) fn perform(self: &Arc<Self>, effects: PoolEffects<M>, place: Place) {
+        let Effects {
+            wake,
+            wakes,
+            creates,
+            destroys,
+            unheard,
+            spent,
+        } = effects;
+        for waker in wake.into_iter().chain(wakes) {
+            forget_panics(|| waker.wake());
+        }
+        for (claim, why) in destroys {
+            jobs::destroy(self, claim, why, place, None);
+        }
+        for claim in creates {
+            self.upkeep.send(jobs::create(self, claim), place);
+        }
+        if unheard.is_some() || spent.is_some() {
+            forget_panics(|| drop((unheard, spent)));
+        }
+    }
+
+    pub(crate) fn close(self: &Arc<Self>) {
+        let effects = self.ledger.lock().close();
+        // Those that begin later see that the ledger is closed.
+        let creates: Vec<_> = self.creates.lock().values().cloned().collect();
+        for cancel in creates {
+            cancel.set();
+        }
+        self.perform(effects, Place::Anywhere);
+    }
+
+    pub(crate) fn holders(&self) -> Vec<Holder> {
+        let ledger = self.ledger.lock();
+        let loans = ledger.loans();
+        let named = loans.into_iter().filter_map(|loan| {
+            let held_for = self.clock.since(ledger.slots().lent_since(loan.index));
+            let (id, index) = (loan.id, loan.index as usize);
+            Some(Holder {
+                id,
+                index,
+                held_for,
+                acquired_at: loan.caller?,
+            })
+        });
+        named.collect()
+    }
+}
+
+impl<M: Manager> fmt::Debug for Shared<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = self.ledger.lock().status();
+        f.debug_struct("Pool")
+            .field("status", &status)
+            .finish_non_exhaustive()
+    }
+}

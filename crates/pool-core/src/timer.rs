@@ -1,0 +1,281 @@
+//! Timers that work in and out of a runtime.
+//!
+//! Inside a tokio runtime whose clock is enabled a [`Timer`] is tokio's own, so it follows a
+//! paused clock. Anywhere else it hangs on one thread for each [`Timers`], which starts with the
+//! first such timer and ends when there has been none for a while.
+//!
+//! Not part of the stable interface: public for the other crates of this workspace.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::runtime::{Handle, Id};
+
+/// How long the thread waits for another timer before it ends.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A deadline further away than this is none: `Instant` cannot show every `Duration`.
+const FAR_AWAY: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 30);
+
+/// Makes timers; cheap until the first one, and to clone.
+#[derive(Clone, Default)]
+pub struct Timers(Arc<Shared>);
+
+/// One deadline, counted from when it was made.
+#[must_use = "a timer does nothing unless polled"]
+pub struct Timer(Kind);
+
+enum Kind {
+    Tokio {
+        sleep: Pin<Box<tokio::time::Sleep>>,
+        started: tokio::time::Instant,
+    },
+    Thread {
+        timers: Timers,
+        at: Instant,
+        started: Instant,
+        key: Option<u64>,
+    },
+    Parked {
+        at: Instant,
+        started: Instant,
+    },
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Whether this runtime has a clock. Asking panics where it has none, hence asked once.
+    probed: Mutex<Option<(Id, bool)>>,
+}
+
+#[derive(Default)]
+struct State {
+    armed: BTreeMap<(Instant, u64), Waker>,
+    next_key: u64,
+    running: bool,
+}
+
+impl Timers {
+    /// Makes timers; starts nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A timer that is ready after this long; the clock starts now.
+    pub fn after(&self, duration: Duration) -> Timer {
+        let duration = duration.min(FAR_AWAY);
+        if self.runtime_has_clock() {
+            let started = tokio::time::Instant::now();
+            let sleep = Box::pin(tokio::time::sleep_until(started + duration));
+            return Timer(Kind::Tokio { sleep, started });
+        }
+        let started = Instant::now();
+        let at = started + duration;
+        Timer(Kind::Thread {
+            timers: self.clone(),
+            at,
+            started,
+            key: None,
+        })
+    }
+
+    /// A timer for a thread that parks between polls: it wakes nobody, so the thread must not
+    /// park for longer than until [`Timer::parked_until`].
+    pub fn parked(duration: Duration) -> Timer {
+        let started = Instant::now();
+        Timer(Kind::Parked {
+            at: started + duration.min(FAR_AWAY),
+            started,
+        })
+    }
+
+    fn runtime_has_clock(&self) -> bool {
+        let Ok(handle) = Handle::try_current() else {
+            return false;
+        };
+        if cfg!(panic = "abort") {
+            // The probe would be the end; nearly every runtime has its clock enabled.
+            return true;
+        }
+        let id = handle.id();
+        if let Some((known, has_clock)) = *enter(&self.0.probed) {
+            if known == id {
+                return has_clock;
+            }
+        }
+        let has_clock = catch_unwind(AssertUnwindSafe(|| {
+            drop(tokio::time::sleep(Duration::ZERO))
+        }))
+        .is_ok();
+        *enter(&self.0.probed) = Some((id, has_clock));
+        has_clock
+    }
+
+    fn arm(&self, at: Instant, key: Option<u64>, waker: Waker) -> u64 {
+        let mut state = enter(&self.0.state);
+        let key = key.unwrap_or_else(|| {
+            state.next_key += 1;
+            state.next_key
+        });
+        let earliest = state
+            .armed
+            .keys()
+            .next()
+            .is_none_or(|first| (at, key) < *first);
+        let replaced = state.armed.insert((at, key), waker);
+        let start = !std::mem::replace(&mut state.running, true);
+        drop(state);
+        drop(replaced);
+        if start {
+            self.start();
+        } else if earliest {
+            self.0.changed.notify_one();
+        }
+        key
+    }
+
+    fn start(&self) {
+        let shared = Arc::clone(&self.0);
+        let spawned = thread::Builder::new()
+            .name("pool-timer".into())
+            .spawn(move || shared.run());
+        if let Err(error) = spawned {
+            // Deadlines are late until a later timer finds room for the thread.
+            enter(&self.0.state).running = false;
+            tracing::error!(%error, "failed to start the timer thread");
+        }
+    }
+}
+
+impl Timer {
+    /// Ready once the time is up, and ever after.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Kind::Tokio { sleep, .. } => sleep.as_mut().poll(cx),
+            Kind::Thread {
+                timers, at, key, ..
+            } => {
+                if Instant::now() >= *at {
+                    return Poll::Ready(());
+                }
+                *key = Some(timers.arm(*at, *key, cx.waker().clone()));
+                Poll::Pending
+            }
+            Kind::Parked { at, .. } => {
+                if Instant::now() >= *at {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            }
+        }
+    }
+
+    /// How long ago it was made, by the clock that it follows.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        match &self.0 {
+            Kind::Tokio { started, .. } => started.elapsed(),
+            Kind::Thread { started, .. } | Kind::Parked { started, .. } => started.elapsed(),
+        }
+    }
+
+    /// Until when a parked thread may sleep; `None` for a timer that wakes by itself.
+    #[must_use]
+    pub fn parked_until(&self) -> Option<Instant> {
+        match &self.0 {
+            Kind::Parked { at, .. } => Some(*at),
+            Kind::Tokio { .. } | Kind::Thread { .. } => None,
+        }
+    }
+}
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Timer::poll(&mut self, cx)
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let Kind::Thread {
+            timers,
+            at,
+            key: Some(key),
+            ..
+        } = &self.0
+        {
+            // The waker is dropped after the lock is released.
+            let _waker = enter(&timers.0.state).armed.remove(&(*at, *key));
+        }
+    }
+}
+
+impl Shared {
+    /// The life of the thread.
+    fn run(&self) {
+        let mut state = enter(&self.state);
+        loop {
+            let now = Instant::now();
+            let mut due = Vec::new();
+            while let Some(first) = state.armed.first_entry() {
+                if first.key().0 > now {
+                    break;
+                }
+                due.push(first.remove());
+            }
+            if !due.is_empty() {
+                drop(state);
+                for waker in due {
+                    // A waker is foreign code; its panic must not end the others' deadlines.
+                    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+                }
+                state = enter(&self.state);
+                continue;
+            }
+            let first = state.armed.keys().next().map(|(at, _)| *at);
+            let pause = first.map_or(LINGER, |at| at.saturating_duration_since(now));
+            let (after, timeout) = self
+                .changed
+                .wait_timeout(state, pause)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = after;
+            if timeout.timed_out() && state.armed.is_empty() {
+                state.running = false;
+                return;
+            }
+        }
+    }
+}
+
+fn enter<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Timers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Timers")
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timer")
+            .field("elapsed", &self.elapsed())
+            .finish()
+    }
+}
