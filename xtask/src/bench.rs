@@ -9,6 +9,7 @@ use crate::shell::{Cmd, Result};
 /// Each is a file in benches/, by whose name it is chosen; benches/README.md says how they
 /// measure. For figures worth quoting the machine must be otherwise idle.
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Options {
     /// Which ones to run; all, unless any is named.
     names: Vec<String>,

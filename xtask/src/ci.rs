@@ -13,6 +13,7 @@ use crate::{deny, docs, lint, loom, macos_check, test, tidy, windows};
 /// In timed sections, cheap ones first; ends with a table of them. Stops at the first that fails,
 /// unless told to keep going.
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Options {
     /// Run the other sections too when one has failed.
     #[arg(long)]

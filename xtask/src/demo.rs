@@ -9,7 +9,7 @@ use crate::shell::{Cmd, Result};
 /// Runs a batch of real programs through a pool smaller than the batch, and ends with the exit
 /// code of the demo: 0 only if each program ended as intended and nothing was left behind.
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, verbatim_doc_comment)]
 pub(crate) struct Options {
     /// Passed on to the demo.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -9,6 +9,7 @@ use crate::shell::{Cmd, Result, fail};
 /// Security advisories are looked up by the workflow on GitHub: their database is not to be had
 /// everywhere.
 #[derive(Debug, Default, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Options {}
 
 pub(crate) fn run(_: &Options) -> Result {

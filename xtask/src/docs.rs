@@ -11,6 +11,7 @@ use crate::workspace;
 /// The book goes to `book/` and the API documents to `doc/` below the target directory. The rust
 /// blocks of the book are doctests of the crates that they show: `cargo xtask test` runs them.
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Options {}
 
 pub(crate) fn run(_: &Options) -> Result {

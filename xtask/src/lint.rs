@@ -6,6 +6,7 @@ use crate::shell::{Cmd, Result};
 
 /// Check the format, run clippy and build the API documents; any warning is an error.
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Options {}
 
 pub(crate) fn run(_: &Options) -> Result {

@@ -10,6 +10,7 @@ use crate::workspace;
 /// LOOM_MAX_PREEMPTIONS bounds them (3 here unless it is set: the bound at which the literature
 /// finds nearly all bugs of small models); LOOM_LOG and the others of loom are passed on.
 #[derive(Debug, Default, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Options {
     /// Only the models whose name contains this.
     #[arg(default_value = "loom")]

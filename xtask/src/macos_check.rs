@@ -11,6 +11,7 @@ use crate::windows::PACKAGES;
 /// Needs what `cargo xtask windows` needs of a compiler: `rustup target add aarch64-apple-darwin`,
 /// or a rustc with the sources of its standard library (Debian: rustc-web and rust-web-src).
 #[derive(Debug, Default, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Options {}
 
 const TARGET: &str = "aarch64-apple-darwin";

@@ -32,7 +32,7 @@ use clap::{Parser, Subcommand};
 
 /// Builds, tests, benchmarks and shows the project.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -12,13 +12,13 @@ use crate::workspace;
 /// By cargo-nextest where it is installed (`cargo install --locked cargo-nextest`), else by
 /// `cargo test`. Fails too if a process that a test started is still running afterwards (Linux).
 #[derive(Debug, Default, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Options {
     /// Only the tests of this package (may be repeated).
     #[arg(short, long = "package", value_name = "NAME")]
     packages: Vec<String>,
 
-    /// Passed on to the test runner: a filter, or its options after `--`. Doctests are then left
-    /// out.
+    /// Passed on to the test runner as they stand; doctests are then left out.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
 }

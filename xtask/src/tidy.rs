@@ -26,6 +26,7 @@ use source::Source;
 /// files; which crate may depend on which, how many dependencies they may have, and why each is
 /// there; that the book lists all of its pages and that its examples are tested.
 #[derive(Debug, Default, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Options {}
 
 /// One place that breaks a rule.

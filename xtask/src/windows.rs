@@ -32,6 +32,7 @@ use wine::Wine;
 ///
 /// Doctests are left out: they run on the host, by `cargo xtask test`.
 #[derive(Debug, Default, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Options {
     /// Only the tests of this package (may be repeated).
     #[arg(short, long = "package", value_name = "NAME")]
@@ -41,7 +42,7 @@ pub(crate) struct Options {
     #[arg(long)]
     prepare: bool,
 
-    /// Passed on to the test runner: a filter, or its options after `--`.
+    /// Passed on to the test runner as they stand.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
 }
