@@ -15,6 +15,7 @@ use crate::cross::{self, Cross};
 use crate::leftovers::Mark;
 use crate::nextest;
 use crate::shell::{Cmd, Result, at, fail};
+use crate::test;
 use crate::workspace;
 use skips::Skip;
 use wine::Wine;
@@ -124,9 +125,9 @@ fn ready() -> Option<Cross> {
 /// Builds all that the run needs before Wine starts, so that its server never idles meanwhile, and
 /// a compiler error is not taken for a failing test.
 fn build(cross: &Cross, options: &Options) -> Result {
-    // The tests of other packages look for the puppet beside themselves; under Wine they can't
-    // have it built.
-    cross.cargo(&["build", "--package", "puppet"]).run()?;
+    if test::lacks_puppet(&options.packages) {
+        cross.cargo(&["build", "--package", "puppet"]).run()?;
+    }
     select(cross.cargo(&["test", "--no-run", "--tests"]), options).run()
 }
 
