@@ -1,1 +1,74 @@
-//! pool-subprocess
+//! Run other programs through one bounded pool: streamed while they run, ended on time with all that they
+//! started, and nothing left behind.
+//!
+//! A [`Command`] is data. A [`SubprocessPool`] runs it when a slot is free: [`run`](SubprocessPool::run)
+//! gives a [`Run`], which is awaited for its [`Outcome`] or turned into [`Events`];
+//! [`run_all`](SubprocessPool::run_all) does so with many. Who wants to hold the slot takes a [`Slot`] by
+//! [`acquire_subprocess`](SubprocessPool::acquire_subprocess) and spawns a [`Child`] in it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use pool_subprocess::{Command, SubprocessPool};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let pool = SubprocessPool::new(4)?;
+//! let outcome = pool
+//!     .run(Command::new("cargo").arg("--version").timeout(Duration::from_secs(10)))
+//!     .await?;
+//! println!("{}", outcome.success()?.stdout().to_string_lossy());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A slot is free again only when its child is reaped and what the child left in its process group (on
+//! Windows: its job) is killed. A dropped handle ends the tree in the background. Nothing needs a tokio
+//! runtime: see [`RunMode`].
+
+// What a caller sees, in reading order.
+mod command;
+mod pool;
+mod acquire;
+mod drain;
+mod run;
+mod events;
+mod batch;
+mod child;
+mod outcome;
+mod plan;
+mod mode;
+#[cfg(feature = "testing")]
+mod scripted;
+mod error;
+// How it works.
+mod launch;
+mod start;
+mod monitor;
+mod drive;
+mod lifecycle;
+mod line;
+mod capture;
+mod subject;
+mod program;
+mod tree;
+mod sys;
+
+pub use pool_core::{DrainError, Holder, Priority, Status};
+
+pub use acquire::AcquireSubprocess;
+pub use batch::RunAll;
+pub use capture::Captured;
+pub use child::Child;
+pub use command::{Command, CommandLine, OnDrop, Output, Stdin};
+pub use drain::Drain;
+pub use error::{BuildError, ExitError, RunError, SlotSpawnError, SpawnError, UnknownRunMode};
+pub use events::{Event, Events};
+pub use lifecycle::{Cause, Stage};
+pub use line::{Line, LineEnd, Stream};
+pub use mode::RunMode;
+pub use outcome::{Exit, Outcome};
+pub use plan::Plan;
+pub use pool::{Builder, Running, Slot, SlotError, SubprocessPool};
+pub use run::Run;
+#[cfg(feature = "testing")]
+pub use scripted::Rule;

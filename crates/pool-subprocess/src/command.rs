@@ -1,0 +1,373 @@
+//! A command as data: it spawns nothing and can be cloned, kept, shown and run many times.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::SpawnError;
+use crate::program::Program;
+
+/// A program to run, with all that it needs.
+///
+/// Defaults: no input, both outputs captured up to 1 MiB each, the host's environment and working
+/// directory, no timeout, a grace period of 5 s, and the whole tree is killed when its handle is dropped.
+///
+/// # Platform
+/// A program without a path separator is looked up on the `PATH` (the command's own, if it sets one); on
+/// Windows with the endings of `PATHEXT`. One with a separator is taken relative to the command's
+/// directory, as a shell does after `cd`.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use pool_subprocess::{Command, Output};
+///
+/// let command = Command::new("ffmpeg")
+///     .args(["-i", "in file.mkv", "out.mp4"])
+///     .env("AV_LOG_FORCE_NOCOLOR", "1")
+///     .stdout(Output::Null)
+///     .timeout(Duration::from_secs(600));
+/// assert_eq!(command.to_string(), "ffmpeg -i 'in file.mkv' out.mp4");
+/// ```
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[must_use = "a command is data: it runs when a pool is asked to"]
+pub struct Command {
+    pub(crate) program: Program,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env_cleared: bool,
+    pub(crate) env: Vec<(OsString, Option<OsString>)>,
+    pub(crate) dir: Option<PathBuf>,
+    pub(crate) stdin: Stdin,
+    pub(crate) stdout: Output,
+    pub(crate) stderr: Output,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) grace: Duration,
+    pub(crate) on_drop: OnDrop,
+}
+
+/// Where a child's input comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Stdin {
+    /// Nowhere: the child sees the end of its input at once.
+    #[default]
+    Null,
+    /// From memory. A child that does not read it neither hangs nor fails the run.
+    Bytes(Bytes),
+    /// From a file, relative to the host's directory.
+    File(PathBuf),
+    /// From where the host's own input comes.
+    Inherit,
+}
+
+/// Where a child's output goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Output {
+    /// Into the [`Outcome`](crate::Outcome), at most `limit` bytes of it, half of them the first and half
+    /// the last; and line by line to whoever listens.
+    Capture {
+        /// The most bytes that are kept.
+        limit: usize,
+    },
+    /// Line by line to whoever listens; only counted in the outcome.
+    Lines,
+    /// Into a file, relative to the host's directory, which is created or cut to nothing.
+    File(PathBuf),
+    /// Where the host's own output goes.
+    Inherit,
+    /// Nowhere.
+    Null,
+}
+
+impl Output {
+    /// 1 MiB.
+    pub const DEFAULT_LIMIT: usize = 1 << 20;
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self::Capture {
+            limit: Self::DEFAULT_LIMIT,
+        }
+    }
+}
+
+/// What happens to a running child when the handle that waits for it is dropped. Its slot stays taken
+/// until it is reaped in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum OnDrop {
+    /// Its tree is killed.
+    #[default]
+    Kill,
+    /// Its tree is asked to end, and killed after the grace period.
+    Terminate,
+    /// It runs on, its output still read, its timeout still in force.
+    Detach,
+}
+
+impl Command {
+    /// The grace period between the request to end and the kill: 5 s, as execa has it.
+    pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+
+    /// A command without arguments.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self::with_program(Program::Named(program.into()))
+    }
+
+    /// A Python script, run by the interpreter that `python3` or `python` stands for.
+    ///
+    /// `PYTHONUNBUFFERED` and `PYTHONUTF8` are set to 1 unless the command or the host sets them: a Python
+    /// whose output is a pipe is silent until it exits, and on Windows not UTF-8, otherwise. A shim of a
+    /// version manager is asked once, by the pool, which interpreter it stands for, since it costs more
+    /// time than the interpreter does.
+    pub fn python(script: impl Into<OsString>) -> Self {
+        Self::with_program(Program::Python).arg(script)
+    }
+
+    /// A Python module, run as `python -m name`. See [`python`](Self::python).
+    pub fn python_module(name: impl Into<OsString>) -> Self {
+        Self::with_program(Program::Python).arg("-m").arg(name)
+    }
+
+    fn with_program(program: Program) -> Self {
+        Self {
+            program,
+            args: Vec::new(),
+            env_cleared: false,
+            env: Vec::new(),
+            dir: None,
+            stdin: Stdin::default(),
+            stdout: Output::default(),
+            stderr: Output::default(),
+            timeout: None,
+            grace: Self::DEFAULT_GRACE,
+            on_drop: OnDrop::default(),
+        }
+    }
+
+    /// Adds an argument, which reaches the program as it is: no shell splits or expands it.
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), Some(value.into())));
+        self
+    }
+
+    /// Removes an environment variable that would be inherited.
+    pub fn env_remove(mut self, name: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), None));
+        self
+    }
+
+    /// Inherits nothing of the host's environment, and forgets what was set before.
+    pub fn env_clear(mut self) -> Self {
+        self.env_cleared = true;
+        self.env.clear();
+        self
+    }
+
+    /// The working directory.
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// Where the input comes from; [`Stdin::Null`] by default.
+    pub fn stdin(mut self, stdin: Stdin) -> Self {
+        self.stdin = stdin;
+        self
+    }
+
+    /// Where standard output goes; captured up to 1 MiB by default.
+    pub fn stdout(mut self, output: Output) -> Self {
+        self.stdout = output;
+        self
+    }
+
+    /// Where standard error goes; captured up to 1 MiB by default.
+    pub fn stderr(mut self, output: Output) -> Self {
+        self.stderr = output;
+        self
+    }
+
+    /// How long it may run, the wait for a slot not counted: then it is asked to end, and killed after the
+    /// grace period. Without limit by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The time between the request to end and the kill; 0 kills at once.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// What a dropped handle does to the running child.
+    pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
+        self.on_drop = on_drop;
+        self
+    }
+
+    /// The command line for people: quoted for a POSIX shell.
+    #[must_use]
+    pub fn command_line(&self) -> CommandLine {
+        let mut line = quote(&self.program.name());
+        for arg in &self.args {
+            line.push(' ');
+            line.push_str(&quote(arg));
+        }
+        CommandLine(line.into())
+    }
+
+    /// The value that the command itself sets for a variable.
+    pub(crate) fn env_value(&self, name: &str) -> Option<&OsStr> {
+        let (_, value) = self.env.iter().rev().find(|(key, _)| key == name)?;
+        value.as_deref()
+    }
+
+    /// Whether the child would see a variable of this name.
+    pub(crate) fn sees_variable(&self, name: &str) -> bool {
+        match self.env.iter().rev().find(|(key, _)| key == name) {
+            Some((_, value)) => value.is_some(),
+            None => !self.env_cleared && std::env::var_os(name).is_some(),
+        }
+    }
+
+    /// Rejects what no system could start, by name and before a slot is used.
+    pub(crate) fn check(&self) -> Result<(), SpawnError> {
+        let name = self.program.name();
+        if name.is_empty() {
+            return Err(SpawnError::EmptyProgram);
+        }
+        no_nul(&name, || "the program's name".to_owned())?;
+        for (number, arg) in self.args.iter().enumerate() {
+            no_nul(arg, || format!("argument {}", number + 1))?;
+        }
+        for (name, value) in &self.env {
+            if name.is_empty() || name.as_encoded_bytes().contains(&b'=') {
+                return Err(SpawnError::VariableName { name: name.clone() });
+            }
+            let place = || format!("the environment variable {:?}", name.to_string_lossy());
+            no_nul(name, place)?;
+            no_nul(value.as_deref().unwrap_or_default(), place)?;
+        }
+        if let Some(dir) = &self.dir {
+            no_nul(dir.as_os_str(), || "the working directory".to_owned())?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn working_dir(&self) -> Option<&Path> {
+        self.dir.as_deref()
+    }
+}
+
+/// Shell-quoted.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.command_line().fmt(f)
+    }
+}
+
+/// A command line for people: shell-quoted, cheap to clone.
+///
+/// # Examples
+/// ```
+/// let line = pool_subprocess::Command::new("echo").args(["two words", "$HOME"]).command_line();
+/// assert_eq!(line.as_str(), "echo 'two words' '$HOME'");
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "String", into = "String"))]
+pub struct CommandLine(std::sync::Arc<str>);
+
+impl CommandLine {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CommandLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for CommandLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<String> for CommandLine {
+    fn from(line: String) -> Self {
+        Self(line.into())
+    }
+}
+
+impl From<CommandLine> for String {
+    fn from(line: CommandLine) -> Self {
+        line.as_str().to_owned()
+    }
+}
+
+fn no_nul(text: &OsStr, place: impl FnOnce() -> String) -> Result<(), SpawnError> {
+    if text.as_encoded_bytes().contains(&0) {
+        Err(SpawnError::Nul { place: place() })
+    } else {
+        Ok(())
+    }
+}
+
+/// Quotes one word for a POSIX shell; text that is not UTF-8 is shown with replacement characters.
+fn quote(word: &OsStr) -> String {
+    let text = word.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,+@%^".contains(c) || !c.is_ascii();
+    if !text.is_empty() && text.chars().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        let command = Command::new("a b").args(["", "it's", "--x=1", "ä", "*"]);
+        assert_eq!(command.to_string(), r"'a b' '' 'it'\''s' --x=1 ä '*'");
+    }
+
+    #[test]
+    fn the_last_word_on_a_variable_counts() {
+        let command = Command::new("x").env("A", "1").env_remove("A");
+        assert_eq!(command.env_value("A"), None);
+        assert!(!command.sees_variable("A"));
+        assert!(command.env("A", "2").sees_variable("A"));
+        assert!(Command::new("x").sees_variable("PATH"));
+        assert!(!Command::new("x").env_clear().sees_variable("PATH"));
+    }
+}

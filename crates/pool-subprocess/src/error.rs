@@ -1,0 +1,207 @@
+//! What can go wrong, one enum an operation.
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pool_core::AcquireError;
+
+use crate::command::CommandLine;
+use crate::outcome::Outcome;
+use crate::{RunMode, Slot};
+
+/// A run mode that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown run mode {name:?}: expected async, threaded, local or dry-run")]
+pub struct UnknownRunMode {
+    /// The name as it was given.
+    pub name: String,
+}
+
+/// Why a pool could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A limit is out of its range.
+    #[error("the pool's limits are not valid")]
+    Limits(#[from] pool_core::ConfigError),
+    /// `POOL_RUN_MODE` names no mode.
+    #[error("the environment variable {} is not valid", RunMode::ENV)]
+    RunMode(#[from] UnknownRunMode),
+    /// The pool's thread could not be started.
+    #[error("failed to start the pool's thread")]
+    Thread(#[source] io::Error),
+}
+
+/// Why a command could not be started.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The program's name is empty.
+    #[error("the program's name is empty")]
+    EmptyProgram,
+    /// A string that the system would cut off at its NUL byte.
+    #[error("{place} contains a NUL byte")]
+    Nul {
+        /// Which string: the program, an argument by its number, a variable by its name.
+        place: String,
+    },
+    /// An environment variable's name that no system takes.
+    #[error("{name:?} is not a name for an environment variable")]
+    VariableName {
+        /// The name as it was given.
+        name: OsString,
+    },
+    /// There is no such program.
+    #[error("program {program:?} not found{}", searched(.path))]
+    NotFound {
+        /// The program as it was given.
+        program: OsString,
+        /// The `PATH` that was searched, if one was.
+        path: Option<OsString>,
+    },
+    /// The file exists and may not be executed.
+    #[error("no permission to execute {}", program.display())]
+    Permission {
+        /// The file.
+        program: PathBuf,
+    },
+    /// The working directory does not exist, is no directory, or may not be entered.
+    #[error("working directory {} cannot be used", dir.display())]
+    Dir {
+        /// The directory.
+        dir: PathBuf,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
+    /// A file for the child's input or output could not be opened.
+    #[error("failed to open {} for the child's {stream}", file.display())]
+    File {
+        /// `stdin`, `stdout` or `stderr`.
+        stream: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
+    /// No Python interpreter was found.
+    #[error("no Python interpreter found: looked for {} on the PATH", looked_for.join(" and "))]
+    NoPython {
+        /// The names that were looked for.
+        looked_for: Vec<&'static str>,
+    },
+    /// The system refused to start the program.
+    #[error("failed to execute {}", program.display())]
+    Exec {
+        /// The file.
+        program: PathBuf,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
+}
+
+fn searched(path: &Option<OsString>) -> String {
+    path.as_ref()
+        .map(|path| format!(" on the PATH {:?}", path.to_string_lossy()))
+        .unwrap_or_default()
+}
+
+/// A command that could not be started, and the slot that is thus still free for another.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to start `{command}`")]
+pub struct SlotSpawnError {
+    /// The slot, given back.
+    pub slot: Slot,
+    /// The command line.
+    pub command: CommandLine,
+    /// Why it could not be started.
+    pub source: SpawnError,
+}
+
+/// Why a run has no [`Outcome`].
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// No slot was given for the command: the pool is closed or its queue full, or the wait took too long.
+    #[error("no slot for `{command}`")]
+    Acquire {
+        /// The command line.
+        command: CommandLine,
+        /// Why there is none.
+        source: Arc<AcquireError<Infallible>>,
+    },
+    /// The command could not be started.
+    #[error("failed to start `{command}`")]
+    Spawn {
+        /// The command line.
+        command: CommandLine,
+        /// Why it could not be started.
+        source: SpawnError,
+    },
+    /// The child could not be followed to its end; its tree was killed.
+    #[error("lost sight of `{command}` (pid {pid})")]
+    Lost {
+        /// The command line.
+        command: CommandLine,
+        /// The child's process id.
+        pid: u32,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
+    /// [`RunAll::fail_fast`](crate::RunAll::fail_fast) ended the batch before the command's turn.
+    #[error("`{command}` was not started because another command of its batch failed")]
+    Skipped {
+        /// The command line.
+        command: CommandLine,
+    },
+}
+
+impl RunError {
+    /// Whether a time limit passed before the command could start.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Acquire { source, .. } if source.is_timeout())
+    }
+
+    /// Whether the pool was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Acquire { source, .. } if source.is_closed())
+    }
+
+    /// Whether the pool's queue was full.
+    #[must_use]
+    pub fn is_saturated(&self) -> bool {
+        matches!(self, Self::Acquire { source, .. } if source.is_saturated())
+    }
+
+    /// Whether the program, its directory or a file of it was not to be had.
+    #[must_use]
+    pub fn is_spawn(&self) -> bool {
+        matches!(self, Self::Spawn { .. })
+    }
+}
+
+/// A command that ended otherwise than by exit code 0: what [`Outcome::success`] returns.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("`{}` {}{}", .outcome.command(), .outcome.summary(), stderr_tail(.outcome))]
+pub struct ExitError {
+    /// All that is known about the run.
+    pub outcome: Box<Outcome>,
+}
+
+/// The last lines of stderr: where programs say why.
+fn stderr_tail(outcome: &Outcome) -> String {
+    const LINES: usize = 5;
+    let kept = outcome.stderr().bytes();
+    let text = String::from_utf8_lossy(&kept);
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    let mut tail = String::new();
+    for line in &lines[lines.len().saturating_sub(LINES)..] {
+        tail.push_str("\n  stderr: ");
+        tail.push_str(line);
+    }
+    tail
+}

@@ -1,0 +1,212 @@
+//! What happens to a command, while it happens.
+
+use std::future::poll_fn;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use crate::error::RunError;
+use crate::launch::Launch;
+use crate::line::Line;
+use crate::monitor::{Attachment, Next, Request};
+use crate::outcome::Outcome;
+use crate::lifecycle::Cause;
+use crate::pool::Slot;
+
+/// One thing that happened to a command.
+///
+/// # Examples
+/// See [`Events`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// All slots are taken: the command waits, behind this many others. Told once, and only if it waits.
+    Queued {
+        /// How many wait before it.
+        ahead: usize,
+    },
+    /// The child runs.
+    Started {
+        /// Its process id; `None` in a scripted pool.
+        pid: Option<u32>,
+    },
+    /// The child wrote a line.
+    Line(Line),
+    /// The last event: the command has ended, or never started.
+    Ended(Result<Outcome, RunError>),
+}
+
+/// The events of one command, exactly one [`Event::Ended`] last: a [`Stream`], or
+/// [`next`](Self::next), or [`next_blocking`](Self::next_blocking).
+///
+/// Owned and `Send`, so it can go into a task or into a response body. A consumer that is slow makes the
+/// child wait once 256 KiB of lines are queued; timeouts and deadlines are kept meanwhile. While the
+/// command waits for its slot the stream has to be polled: a slot that is given to a stream that nobody
+/// polls is a slot lost to others.
+///
+/// # Cancel safety
+/// `next` loses nothing when its future is dropped. A dropped stream is a dropped
+/// [`Run`](crate::Run): the child's tree is ended in the background.
+///
+/// # Examples
+/// ```
+/// use pool_subprocess::{Command, Event, SubprocessPool};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = SubprocessPool::new(1)?;
+/// let mut events = pool.run(Command::new("cargo").arg("--version")).events();
+/// while let Some(event) = events.next().await {
+///     match event {
+///         Event::Line(line) => println!("{}: {}", line.stream, line.text()),
+///         Event::Ended(outcome) => println!("{}", outcome?.summary()),
+///         _ => {}
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing runs before the events are asked for"]
+pub struct Events {
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Launching { launch: Box<Launch>, told: bool },
+    Started(Attachment),
+    Running(Attachment),
+    Ended,
+}
+
+impl Events {
+    pub(crate) fn new(launch: Launch) -> Self {
+        Self {
+            stage: Stage::Launching {
+                launch: Box::new(launch),
+                told: false,
+            },
+        }
+    }
+
+    /// Starts at once in a slot that is there already.
+    pub(crate) fn start_in(mut launch: Launch, slot: Slot) -> Result<Self, RunError> {
+        Ok(Self {
+            stage: Stage::Started(launch.start_in(slot)?),
+        })
+    }
+
+    /// The next event; `None` after [`Event::Ended`].
+    pub async fn next(&mut self) -> Option<Event> {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// The next event; `None` after [`Event::Ended`].
+    ///
+    /// # Blocking
+    /// Blocks the thread until there is one; needs no runtime.
+    pub fn next_blocking(&mut self) -> Option<Event> {
+        match &mut self.stage {
+            Stage::Launching { launch, .. } => {
+                let launched = launch.wait();
+                Some(self.launched(launched))
+            }
+            Stage::Started(_) => self.started(),
+            Stage::Running(running) => {
+                let next = running.wait_next();
+                self.event(next)
+            }
+            Stage::Ended => None,
+        }
+    }
+
+    /// Asks the child to end; a second time kills it. Before it has started: it leaves the queue.
+    pub fn terminate(&mut self) {
+        self.request(Request::Terminate(Cause::Cancelled));
+    }
+
+    /// Kills the child's tree. Before it has started: it leaves the queue.
+    pub fn kill(&mut self) {
+        self.request(Request::Kill(Cause::Cancelled));
+    }
+
+    fn request(&mut self, request: Request) {
+        match &self.stage {
+            Stage::Launching { .. } => self.stage = Stage::Ended,
+            Stage::Started(running) | Stage::Running(running) => running.request(request),
+            Stage::Ended => {}
+        }
+    }
+
+    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        match &mut self.stage {
+            Stage::Launching { launch, told } => match launch.poll(cx) {
+                Poll::Ready(launched) => Poll::Ready(Some(self.launched(launched))),
+                Poll::Pending if mem::replace(told, true) => Poll::Pending,
+                Poll::Pending => match launch.ahead() {
+                    Some(ahead) => Poll::Ready(Some(Event::Queued { ahead })),
+                    None => Poll::Pending,
+                },
+            },
+            Stage::Started(_) => Poll::Ready(self.started()),
+            Stage::Running(running) => match running.poll_next(cx) {
+                Poll::Ready(next) => Poll::Ready(self.event(next)),
+                Poll::Pending => Poll::Pending,
+            },
+            Stage::Ended => Poll::Ready(None),
+        }
+    }
+
+    fn launched(&mut self, launched: Result<Attachment, RunError>) -> Event {
+        match launched {
+            Ok(running) => {
+                self.stage = Stage::Started(running);
+                // A planned command never starts.
+                self.started().unwrap_or(Event::Started { pid: None })
+            }
+            Err(error) => {
+                self.stage = Stage::Ended;
+                Event::Ended(Err(error))
+            }
+        }
+    }
+
+    fn started(&mut self) -> Option<Event> {
+        match mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Started(running) => {
+                let pid = running.pid;
+                self.stage = Stage::Running(running);
+                Some(Event::Started { pid })
+            }
+            other => {
+                self.stage = other;
+                None
+            }
+        }
+    }
+
+    fn event(&mut self, next: Next) -> Option<Event> {
+        match next {
+            Next::Line(line) => Some(Event::Line(line)),
+            Next::End(end) => {
+                self.stage = Stage::Ended;
+                Some(Event::Ended(end))
+            }
+            Next::Nothing => {
+                self.stage = Stage::Ended;
+                None
+            }
+        }
+    }
+}
+
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.poll_event(cx)
+    }
+}

@@ -1,0 +1,362 @@
+//! The life of one child as a pure machine: events in, one action out. No clock, no process, no I/O, so
+//! both reactors drive the same machine and its tests need no system.
+//!
+//! | state | what runs | what leaves it |
+//! |---|---|---|
+//! | `Running` | the child | exit → `Draining`; a request or a time limit → `Terminating` or `Killing` |
+//! | `Terminating` | the child, asked to end | exit → `Draining`; end of the grace period, second request → `Killing` |
+//! | `Killing` | the child, its tree killed | exit → `Draining`; the kill is repeated never, but told once as stuck |
+//! | `Draining` | at most grandchildren that hold a pipe | both pipes closed, or end of the drain time → `Sweeping` |
+//! | `Sweeping` | what the sweep killed | tree empty, or end of the sweep time → `Ended` |
+//! | `Ended` | nothing | – |
+
+use std::time::{Duration, Instant};
+
+/// How long the pipes of a child that has exited are read on while something else holds them open. What
+/// the child itself wrote is in the pipe already, so only a grandchild's output can be missed.
+pub(crate) const DRAIN_TIME: Duration = Duration::from_millis(200);
+
+/// How long a killed child may take to die before it is reported as stuck (uninterruptible sleep).
+pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(10);
+
+/// How long the members of a swept tree may take to vanish.
+const SWEEP_TIME: Duration = Duration::from_secs(2);
+
+/// How often a sweep looks whether the tree is empty: no system tells it without a handle of its own.
+const SWEEP_TICK: Duration = Duration::from_millis(2);
+
+/// Why a child was made to end before it ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Cause {
+    /// It ran longer than [`Command::timeout`](crate::Command::timeout).
+    Timeout,
+    /// The deadline of the whole run passed ([`Run::deadline`](crate::Run::deadline)).
+    Deadline,
+    /// It was asked to end or killed by hand, or its pool was.
+    Cancelled,
+    /// Nobody waits for it any more: its handle, or the runtime that drove it, was dropped.
+    Dropped,
+}
+
+/// One step of making a child end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Stage {
+    /// The tree was asked to end: SIGTERM and SIGCONT on Unix, Ctrl-Break on Windows.
+    Terminate,
+    /// The system has no way to ask this child (Windows without a console); the next stage came at once.
+    TerminateUnavailable,
+    /// The tree was killed: SIGKILL on Unix, the end of the job on Windows.
+    Kill,
+    /// The child did not die within ten seconds of the kill.
+    Stuck,
+}
+
+/// What the driver has to do next.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    None,
+    /// Ask the tree to end; report back by [`Lifecycle::asked`].
+    Terminate,
+    /// Kill the tree.
+    Kill,
+    /// Tell that the child is stuck.
+    ReportStuck,
+    /// Kill what is left of the tree, and look whether it is empty ([`Lifecycle::swept`]).
+    Sweep,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Running,
+    Terminating { kill_at: Instant },
+    Killing { stuck_at: Option<Instant> },
+    Draining { until: Instant },
+    Sweeping { next: Instant, until: Instant },
+    Ended,
+}
+
+/// See the module's table.
+#[derive(Debug)]
+pub(crate) struct Lifecycle {
+    state: State,
+    grace: Duration,
+    timeout_at: Option<Instant>,
+    deadline_at: Option<Instant>,
+    cause: Option<Cause>,
+    stages: Vec<Stage>,
+    pipe_leaked: bool,
+}
+
+impl Lifecycle {
+    pub(crate) fn new(
+        grace: Duration,
+        timeout_at: Option<Instant>,
+        deadline_at: Option<Instant>,
+    ) -> Self {
+        Self {
+            state: State::Running,
+            grace,
+            timeout_at,
+            deadline_at,
+            cause: None,
+            stages: Vec::new(),
+            pipe_leaked: false,
+        }
+    }
+
+    /// Someone wants the child to end. A second request does not wait for the rest of the grace period.
+    pub(crate) fn terminate(&mut self, cause: Cause, now: Instant) -> Action {
+        match self.state {
+            State::Running if !self.grace.is_zero() => {
+                self.cause.get_or_insert(cause);
+                self.stages.push(Stage::Terminate);
+                self.state = State::Terminating {
+                    kill_at: now + self.grace,
+                };
+                Action::Terminate
+            }
+            State::Running | State::Terminating { .. } => self.kill(cause, now),
+            State::Killing { .. } | State::Draining { .. } | State::Sweeping { .. } | State::Ended => {
+                Action::None
+            }
+        }
+    }
+
+    /// Whether the system could ask at all; if not, the grace period is skipped.
+    pub(crate) fn asked(&mut self, available: bool, now: Instant) -> Action {
+        if available {
+            return Action::None;
+        }
+        if let Some(last) = self.stages.last_mut() {
+            *last = Stage::TerminateUnavailable;
+        }
+        self.kill(self.cause.unwrap_or(Cause::Cancelled), now)
+    }
+
+    /// Someone wants the child dead.
+    pub(crate) fn kill(&mut self, cause: Cause, now: Instant) -> Action {
+        match self.state {
+            State::Running | State::Terminating { .. } => {
+                self.cause.get_or_insert(cause);
+                self.stages.push(Stage::Kill);
+                self.state = State::Killing {
+                    stuck_at: Some(now + STUCK_AFTER),
+                };
+                Action::Kill
+            }
+            // The child has exited; what still holds its pipes does not deserve the rest of the drain.
+            State::Draining { .. } => {
+                self.state = State::Draining { until: now };
+                Action::None
+            }
+            State::Killing { .. } | State::Sweeping { .. } | State::Ended => Action::None,
+        }
+    }
+
+    /// The child has exited; it is not reaped yet.
+    pub(crate) fn exited(&mut self, now: Instant) {
+        match self.state {
+            State::Running | State::Terminating { .. } | State::Killing { .. } => {
+                self.state = State::Draining {
+                    until: now + DRAIN_TIME,
+                };
+            }
+            State::Draining { .. } | State::Sweeping { .. } | State::Ended => {}
+        }
+    }
+
+    /// Time has passed, or a pipe has closed.
+    pub(crate) fn tick(&mut self, pipes_open: bool, now: Instant) -> Action {
+        match self.state {
+            State::Running if reached(self.deadline_at, now) => self.terminate(Cause::Deadline, now),
+            State::Running if reached(self.timeout_at, now) => self.terminate(Cause::Timeout, now),
+            State::Terminating { kill_at } if kill_at <= now => {
+                self.kill(self.cause.unwrap_or(Cause::Cancelled), now)
+            }
+            State::Killing { stuck_at } if reached(stuck_at, now) => {
+                self.state = State::Killing { stuck_at: None };
+                self.stages.push(Stage::Stuck);
+                Action::ReportStuck
+            }
+            State::Draining { until } if !pipes_open || until <= now => {
+                self.pipe_leaked = pipes_open;
+                self.state = State::Sweeping {
+                    next: now,
+                    until: now + SWEEP_TIME,
+                };
+                Action::Sweep
+            }
+            State::Sweeping { next, .. } if next <= now => Action::Sweep,
+            State::Running
+            | State::Terminating { .. }
+            | State::Killing { .. }
+            | State::Draining { .. }
+            | State::Sweeping { .. }
+            | State::Ended => Action::None,
+        }
+    }
+
+    /// A sweep found the tree empty, or not yet.
+    pub(crate) fn swept(&mut self, empty: bool, now: Instant) {
+        if let State::Sweeping { until, .. } = self.state {
+            self.state = if empty || until <= now {
+                State::Ended
+            } else {
+                State::Sweeping {
+                    next: now + SWEEP_TICK,
+                    until,
+                }
+            };
+        }
+    }
+
+    /// When [`tick`](Self::tick) has something to do at the latest.
+    pub(crate) fn next_tick(&self) -> Option<Instant> {
+        match self.state {
+            State::Running => earlier(self.timeout_at, self.deadline_at),
+            State::Terminating { kill_at } => Some(kill_at),
+            State::Killing { stuck_at } => stuck_at,
+            State::Draining { until } => Some(until),
+            State::Sweeping { next, .. } => Some(next),
+            State::Ended => None,
+        }
+    }
+
+    pub(crate) fn has_exited(&self) -> bool {
+        matches!(
+            self.state,
+            State::Draining { .. } | State::Sweeping { .. } | State::Ended
+        )
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        self.cause
+    }
+
+    pub(crate) fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    pub(crate) fn pipe_leaked(&self) -> bool {
+        self.pipe_leaked
+    }
+}
+
+fn reached(at: Option<Instant>, now: Instant) -> bool {
+    at.is_some_and(|at| at <= now)
+}
+
+/// The earlier of two times, where `None` is never.
+pub(crate) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(5);
+
+    fn running(timeout: Option<Duration>) -> (Lifecycle, Instant) {
+        let start = Instant::now();
+        let lifecycle = Lifecycle::new(GRACE, timeout.map(|timeout| start + timeout), None);
+        (lifecycle, start)
+    }
+
+    #[test]
+    fn a_child_that_ends_by_itself_is_drained_swept_and_ended() {
+        let (mut life, now) = running(None);
+        assert_eq!(life.next_tick(), None);
+        life.exited(now);
+        assert_eq!(life.tick(true, now), Action::None);
+        assert_eq!(life.tick(false, now), Action::Sweep);
+        life.swept(true, now);
+        assert!(life.has_ended());
+        assert_eq!((life.cause(), life.stages(), life.pipe_leaked()), (None, &[][..], false));
+    }
+
+    #[test]
+    fn a_timeout_asks_then_kills_after_the_grace_period() {
+        let (mut life, now) = running(Some(Duration::from_secs(1)));
+        let late = now + Duration::from_secs(1);
+        assert_eq!(life.next_tick(), Some(late));
+        assert_eq!(life.tick(true, late), Action::Terminate);
+        assert_eq!(life.asked(true, late), Action::None);
+        assert_eq!(life.tick(true, late), Action::None);
+        assert_eq!(life.tick(true, late + GRACE), Action::Kill);
+        assert_eq!(life.cause(), Some(Cause::Timeout));
+        assert_eq!(life.stages(), [Stage::Terminate, Stage::Kill]);
+    }
+
+    #[test]
+    fn a_second_request_skips_to_the_kill() {
+        let (mut life, now) = running(None);
+        assert_eq!(life.terminate(Cause::Cancelled, now), Action::Terminate);
+        assert_eq!(life.terminate(Cause::Cancelled, now), Action::Kill);
+        assert_eq!(life.terminate(Cause::Cancelled, now), Action::None);
+    }
+
+    #[test]
+    fn where_asking_is_impossible_the_kill_comes_at_once() {
+        let (mut life, now) = running(None);
+        assert_eq!(life.terminate(Cause::Cancelled, now), Action::Terminate);
+        assert_eq!(life.asked(false, now), Action::Kill);
+        assert_eq!(life.stages(), [Stage::TerminateUnavailable, Stage::Kill]);
+    }
+
+    #[test]
+    fn no_grace_means_kill() {
+        let now = Instant::now();
+        let mut life = Lifecycle::new(Duration::ZERO, Some(now), None);
+        assert_eq!(life.tick(true, now), Action::Kill);
+    }
+
+    #[test]
+    fn a_child_that_survives_the_kill_is_told_once() {
+        let (mut life, now) = running(None);
+        assert_eq!(life.kill(Cause::Cancelled, now), Action::Kill);
+        assert_eq!(life.tick(true, now + STUCK_AFTER), Action::ReportStuck);
+        assert_eq!(life.tick(true, now + STUCK_AFTER * 2), Action::None);
+        assert_eq!(life.next_tick(), None);
+    }
+
+    #[test]
+    fn a_held_pipe_is_read_on_for_the_drain_time_only() {
+        let (mut life, now) = running(None);
+        life.exited(now);
+        assert_eq!(life.tick(true, now + DRAIN_TIME), Action::Sweep);
+        assert!(life.pipe_leaked());
+    }
+
+    #[test]
+    fn the_first_cause_stays() {
+        let (mut life, now) = running(Some(Duration::ZERO));
+        assert_eq!(life.tick(true, now), Action::Terminate);
+        assert_eq!(life.kill(Cause::Dropped, now), Action::Kill);
+        assert_eq!(life.cause(), Some(Cause::Timeout));
+    }
+
+    #[test]
+    fn a_sweep_looks_again_until_the_tree_is_empty_or_its_time_is_up() {
+        let (mut life, now) = running(None);
+        life.exited(now);
+        assert_eq!(life.tick(false, now), Action::Sweep);
+        life.swept(false, now);
+        assert_eq!(life.tick(false, now), Action::None);
+        assert_eq!(life.tick(false, now + SWEEP_TICK), Action::Sweep);
+        life.swept(false, now + SWEEP_TIME);
+        assert!(life.has_ended());
+    }
+}

@@ -1,0 +1,102 @@
+//! Where a command runs: the four modes, how one is chosen, and what each can do.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::UnknownRunMode;
+
+/// How commands are run.
+///
+/// Unless the pool's builder or `POOL_RUN_MODE` names one, each run takes [`Async`](Self::Async) inside of
+/// a tokio runtime whose I/O driver is on, and [`Threaded`](Self::Threaded) everywhere else.
+///
+/// | mode | the child is driven by | lines arrive | needs tokio |
+/// |---|---|---|---|
+/// | `Async` | a task of the caller's runtime | while it runs | yes, with I/O |
+/// | `Threaded` | the pool's own thread | while it runs | no |
+/// | `Local` | the calling thread, to the end, in the first poll | afterwards, replayed | no |
+/// | `DryRun` | nothing: the outcome is the plan | – | no |
+///
+/// # Platform
+/// tokio offers no way to ask whether a runtime has its I/O driver on but a call that panics if it is off.
+/// That call is made once for each runtime and caught, so a runtime without I/O prints tokio's panic
+/// message once. In a program built with `panic = "abort"` nothing can be caught, and the driver is taken
+/// to be on: name `Threaded` there if it is not.
+///
+/// # Examples
+/// ```
+/// use pool_subprocess::RunMode;
+///
+/// assert_eq!("dry-run".parse::<RunMode>()?, RunMode::DryRun);
+/// assert_eq!(
+///     "fast".parse::<RunMode>().unwrap_err().to_string(),
+///     "unknown run mode \"fast\": expected async, threaded, local or dry-run"
+/// );
+/// # Ok::<(), pool_subprocess::UnknownRunMode>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+pub enum RunMode {
+    /// On the caller's tokio runtime.
+    Async,
+    /// On the pool's own thread; works with any executor and with none.
+    Threaded,
+    /// On the calling thread, which is blocked until the child has ended: for debugging.
+    Local,
+    /// Starts nothing and says what would have been started.
+    DryRun,
+}
+
+impl RunMode {
+    /// The environment variable that overrides the choice by surroundings, not the one by code.
+    pub const ENV: &'static str = "POOL_RUN_MODE";
+
+    /// The mode that suits the calling thread: see the type.
+    #[must_use]
+    pub fn detect() -> Self {
+        if crate::drive::tokio_has_io() {
+            Self::Async
+        } else {
+            Self::Threaded
+        }
+    }
+
+    /// The mode that `POOL_RUN_MODE` names, if it is set and not empty.
+    ///
+    /// # Errors
+    /// [`UnknownRunMode`] if it names none of the four.
+    pub fn from_env() -> Result<Option<Self>, UnknownRunMode> {
+        match std::env::var_os(Self::ENV) {
+            Some(name) if !name.is_empty() => name.to_string_lossy().parse().map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl FromStr for RunMode {
+    type Err = UnknownRunMode;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name.to_ascii_lowercase().replace('_', "-").as_str() {
+            "async" => Ok(Self::Async),
+            "threaded" => Ok(Self::Threaded),
+            "local" => Ok(Self::Local),
+            "dry-run" => Ok(Self::DryRun),
+            _ => Err(UnknownRunMode {
+                name: name.to_owned(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for RunMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Async => "async",
+            Self::Threaded => "threaded",
+            Self::Local => "local",
+            Self::DryRun => "dry-run",
+        })
+    }
+}

@@ -1,0 +1,349 @@
+//! What a driver and the handle of its child share: requests one way, lines and the end the other way.
+//!
+//! A driver goes on whether or not anybody polls the handle, so a deadline is kept even when the consumer
+//! is stuck. Under the lock there is only bookkeeping: wakers are called and slots dropped after it.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use crate::command::{CommandLine, OnDrop};
+use crate::error::RunError;
+use crate::lifecycle::Cause;
+use crate::line::Line;
+use crate::outcome::Outcome;
+use crate::pool::Slot;
+
+pub(crate) type End = Result<Outcome, RunError>;
+
+/// How many bytes of lines wait for their consumer before the child has to: what a pipe holds, four times.
+const MAX_QUEUED_BYTES: usize = 256 * 1024;
+
+/// What a line costs in the queue beyond its bytes.
+const LINE_OVERHEAD: usize = mem::size_of::<Line>();
+
+/// What the handle wants the driver to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Terminate(Cause),
+    Kill(Cause),
+}
+
+/// What happens to the lines of the child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// Nobody wants lines.
+    Off,
+    /// They wait for their consumer; when too many wait, so does the child.
+    Backpressure,
+    /// They wait for their consumer; what comes when too many wait is dropped and counted. For consumers
+    /// that cannot take lines while the child runs.
+    Lossy,
+}
+
+/// Whether the slot is free at the end or goes back to the handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotAtEnd {
+    Freed,
+    Kept,
+}
+
+/// The next thing that a consumer of lines sees.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Line(Line),
+    End(End),
+    /// The end was taken before.
+    Nothing,
+}
+
+#[derive(Debug)]
+struct State {
+    requests: Vec<Request>,
+    delivery: Delivery,
+    lines: VecDeque<Line>,
+    queued_bytes: usize,
+    lines_dropped: u64,
+    end: Option<End>,
+    ended: bool,
+    slot: Option<Slot>,
+    slot_at_end: SlotAtEnd,
+    driver: Option<Waker>,
+    consumer: Option<Waker>,
+}
+
+/// One child's post office.
+#[derive(Debug)]
+pub(crate) struct Monitor {
+    pub(crate) command: CommandLine,
+    pub(crate) pid: Option<u32>,
+    pub(crate) started: Instant,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Monitor {
+    pub(crate) fn new(
+        command: CommandLine,
+        pid: Option<u32>,
+        started: Instant,
+        delivery: Delivery,
+        slot_at_end: SlotAtEnd,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            command,
+            pid,
+            started,
+            state: Mutex::new(State {
+                requests: Vec::new(),
+                delivery,
+                lines: VecDeque::new(),
+                queued_bytes: 0,
+                lines_dropped: 0,
+                end: None,
+                ended: false,
+                slot: None,
+                slot_at_end,
+                driver: None,
+                consumer: None,
+            }),
+            changed: Condvar::new(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // What the driver does.
+
+    /// Registers the driver for wake-ups and takes what was asked of it meanwhile.
+    pub(crate) fn attend(&self, waker: &Waker) -> Vec<Request> {
+        let mut state = self.lock();
+        let same = state.driver.as_ref().is_some_and(|known| known.will_wake(waker));
+        let old = if same { None } else { state.driver.replace(waker.clone()) };
+        let requests = mem::take(&mut state.requests);
+        drop(state);
+        drop(old);
+        requests
+    }
+
+    /// Whether lines are wanted at all.
+    pub(crate) fn wants_lines(&self) -> bool {
+        self.lock().delivery != Delivery::Off
+    }
+
+    /// Whether the driver may read more output.
+    pub(crate) fn has_room(&self) -> bool {
+        let state = self.lock();
+        state.delivery != Delivery::Backpressure || state.queued_bytes < MAX_QUEUED_BYTES
+    }
+
+    pub(crate) fn deliver(&self, lines: Vec<Line>) {
+        let mut state = self.lock();
+        for line in lines {
+            let full = state.queued_bytes >= MAX_QUEUED_BYTES;
+            match state.delivery {
+                Delivery::Off => {}
+                Delivery::Lossy if full => state.lines_dropped += 1,
+                Delivery::Lossy | Delivery::Backpressure => {
+                    state.queued_bytes += line.bytes.len() + LINE_OVERHEAD;
+                    state.lines.push_back(line);
+                }
+            }
+        }
+        self.tell_consumer(state);
+    }
+
+    /// The child is gone: gives up the slot, then tells the consumer.
+    pub(crate) fn end(&self, end: End, slot: Option<Slot>) {
+        let keep = self.lock().slot_at_end == SlotAtEnd::Kept;
+        // Freed before anybody learns of the end, so that who waits for it finds the slot free.
+        let kept = if keep { slot } else { drop(slot); None };
+        let mut state = self.lock();
+        let lines_dropped = state.lines_dropped;
+        state.end = Some(end.map(|outcome| Outcome {
+            lines_dropped,
+            ..outcome
+        }));
+        state.ended = true;
+        let late = if state.slot_at_end == SlotAtEnd::Kept {
+            state.slot = kept;
+            None
+        } else {
+            kept
+        };
+        let driver = state.driver.take();
+        self.tell_consumer(state);
+        drop((late, driver));
+    }
+
+    fn tell_consumer(&self, mut state: MutexGuard<'_, State>) {
+        let consumer = state.consumer.take();
+        drop(state);
+        self.changed.notify_all();
+        if let Some(waker) = consumer {
+            waker.wake();
+        }
+    }
+
+    // What the handle does.
+
+    pub(crate) fn request(&self, request: Request) {
+        let mut state = self.lock();
+        // More than a request to end and a second one to make it a kill says nothing new.
+        if state.ended || state.requests.len() >= 3 {
+            return;
+        }
+        state.requests.push(request);
+        let driver = state.driver.take();
+        drop(state);
+        if let Some(waker) = driver {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn poll_next(&self, cx: &Context<'_>) -> Poll<Next> {
+        let mut state = self.lock();
+        match self.next(state) {
+            Ok(next) => Poll::Ready(next),
+            Err(waiting) => {
+                state = waiting;
+                let old = state.consumer.replace(cx.waker().clone());
+                drop(state);
+                drop(old);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Blocks the thread.
+    pub(crate) fn wait_next(&self) -> Next {
+        let mut state = self.lock();
+        loop {
+            match self.next(state) {
+                Ok(next) => return next,
+                Err(waiting) => {
+                    state = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    fn next<'a>(&self, mut state: MutexGuard<'a, State>) -> Result<Next, MutexGuard<'a, State>> {
+        if let Some(line) = state.lines.pop_front() {
+            let was_full = state.queued_bytes >= MAX_QUEUED_BYTES;
+            state.queued_bytes -= line.bytes.len() + LINE_OVERHEAD;
+            let has_room = state.queued_bytes < MAX_QUEUED_BYTES;
+            let driver = if was_full && has_room { state.driver.take() } else { None };
+            drop(state);
+            if let Some(waker) = driver {
+                waker.wake();
+            }
+            return Ok(Next::Line(line));
+        }
+        if let Some(end) = state.end.take() {
+            return Ok(Next::End(end));
+        }
+        if state.ended { Ok(Next::Nothing) } else { Err(state) }
+    }
+
+    /// Waits for the end and leaves the lines in their queue.
+    pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<End> {
+        let mut state = self.lock();
+        if let Some(end) = state.end.take() {
+            return Poll::Ready(end);
+        }
+        let old = state.consumer.replace(cx.waker().clone());
+        drop(state);
+        drop(old);
+        Poll::Pending
+    }
+
+    /// Blocks the thread until the end and leaves the lines in their queue.
+    pub(crate) fn wait_end(&self) -> End {
+        let mut state = self.lock();
+        loop {
+            if let Some(end) = state.end.take() {
+                return end;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The consumer waits for the end from now on: what finds no room in the queue is dropped.
+    pub(crate) fn stop_backpressure(&self) {
+        let mut state = self.lock();
+        if state.delivery == Delivery::Backpressure {
+            state.delivery = Delivery::Lossy;
+        }
+        let driver = state.driver.take();
+        drop(state);
+        if let Some(waker) = driver {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn take_slot(&self) -> Option<Slot> {
+        self.lock().slot.take()
+    }
+
+    /// Nobody will ask any more.
+    fn abandon(&self, on_drop: OnDrop) {
+        let mut state = self.lock();
+        state.delivery = Delivery::Off;
+        state.slot_at_end = SlotAtEnd::Freed;
+        let garbage = (
+            mem::take(&mut state.lines),
+            state.slot.take(),
+            state.consumer.take(),
+            state.end.take(),
+        );
+        state.queued_bytes = 0;
+        let driver = state.driver.take();
+        drop(state);
+        drop(garbage);
+        match on_drop {
+            OnDrop::Kill => self.request(Request::Kill(Cause::Dropped)),
+            OnDrop::Terminate => self.request(Request::Terminate(Cause::Dropped)),
+            OnDrop::Detach => {}
+        }
+        // It may have stopped reading for want of room.
+        if let Some(waker) = driver {
+            waker.wake();
+        }
+    }
+}
+
+/// The consumer's end: dropped, it leaves the child to its policy.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    monitor: Arc<Monitor>,
+    on_drop: OnDrop,
+}
+
+impl Attachment {
+    pub(crate) fn new(monitor: Arc<Monitor>, on_drop: OnDrop) -> Self {
+        Self { monitor, on_drop }
+    }
+
+    pub(crate) fn detach(mut self) {
+        self.on_drop = OnDrop::Detach;
+    }
+}
+
+impl std::ops::Deref for Attachment {
+    type Target = Monitor;
+
+    fn deref(&self) -> &Monitor {
+        &self.monitor
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.monitor.abandon(self.on_drop);
+    }
+}

@@ -1,0 +1,440 @@
+//! The pool of slots that commands run in.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use pool_core::timer::Timers;
+use pool_core::{AcquireError, AcquireOwned, CreateCx, Manager, OwnedGuard, Pool, Priority, Status};
+
+use crate::acquire::AcquireSubprocess;
+use crate::batch::RunAll;
+use crate::child::Child;
+use crate::command::{Command, CommandLine};
+use crate::drain::Drain;
+use crate::drive::DriverThread;
+use crate::error::{BuildError, SlotSpawnError};
+use crate::lifecycle::Cause;
+use crate::mode::RunMode;
+use crate::monitor::{Monitor, Request};
+use crate::program::Interpreters;
+use crate::run::Run;
+use crate::start::{self, Start};
+
+/// A pool that runs commands, a bounded number at a time, in the order in which they came.
+///
+/// Cheap to clone: all clones are one pool. When the last one is dropped the pool closes; what runs then
+/// runs on to its end.
+///
+/// # Examples
+/// ```
+/// use pool_subprocess::{Command, SubprocessPool};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = SubprocessPool::new(4)?;
+/// let outcome = pool.run(Command::new("cargo").arg("--version")).await?;
+/// println!("{}", outcome.success()?.stdout().to_string_lossy());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SubprocessPool {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What makes a slot: nothing, since a slot is a right and a number.
+#[derive(Debug)]
+pub(crate) struct SlotManager;
+
+impl Manager for SlotManager {
+    type Resource = ();
+    type Error = Infallible;
+
+    async fn create(&self, _cx: &CreateCx) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    slots: Pool<SlotManager>,
+    mode: Option<RunMode>,
+    detected: Mutex<Option<(tokio::runtime::Id, RunMode)>>,
+    running: Mutex<HashMap<usize, Arc<Monitor>>>,
+    pub(crate) thread: DriverThread,
+    pub(crate) timers: Timers,
+    pub(crate) interpreters: Interpreters,
+    #[cfg(feature = "testing")]
+    pub(crate) script: Option<crate::scripted::Script>,
+}
+
+/// How a [`SubprocessPool`] is set up.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use pool_subprocess::{RunMode, SubprocessPool};
+///
+/// let pool = SubprocessPool::builder()
+///     .max_size(2)
+///     .max_waiters(100)
+///     .acquire_timeout(Some(Duration::from_secs(30)))
+///     .mode(RunMode::Threaded)
+///     .build()?;
+/// assert_eq!(pool.status().max_size, 2);
+/// # Ok::<(), pool_subprocess::BuildError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct Builder {
+    slots: pool_core::Builder<SlotManager>,
+    mode: Option<RunMode>,
+    #[cfg(feature = "testing")]
+    script: Option<crate::scripted::Script>,
+}
+
+impl Builder {
+    /// How many commands run at a time; by default as many as the machine has cores.
+    pub fn max_size(mut self, max_size: usize) -> Self {
+        self.slots = self.slots.max_size(max_size);
+        self
+    }
+
+    /// How many commands may wait for a slot before more are refused.
+    pub fn max_waiters(mut self, max_waiters: usize) -> Self {
+        self.slots = self.slots.max_waiters(max_waiters);
+        self
+    }
+
+    /// How long a command may wait for its slot, unless it has a deadline of its own; without limit by
+    /// default, since a long queue of commands is no fault.
+    pub fn acquire_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.slots = self.slots.acquire_timeout(timeout);
+        self
+    }
+
+    /// The run mode of all commands, whatever the surroundings and `POOL_RUN_MODE` say.
+    pub fn mode(mut self, mode: RunMode) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// Answers by these rules instead of starting anything.
+    #[cfg(feature = "testing")]
+    pub fn scripted(mut self, rules: impl IntoIterator<Item = crate::Rule>) -> Self {
+        self.script = Some(crate::scripted::Script(rules.into_iter().collect()));
+        self
+    }
+
+    /// Builds the pool and starts its thread.
+    ///
+    /// # Errors
+    /// [`BuildError`] names the limit that is out of its range, a `POOL_RUN_MODE` that is none, or why the
+    /// thread could not be started.
+    pub fn build(self) -> Result<SubprocessPool, BuildError> {
+        let mode = match self.mode {
+            Some(mode) => Some(mode),
+            None => RunMode::from_env()?,
+        };
+        Ok(SubprocessPool {
+            inner: Arc::new(Inner {
+                slots: self.slots.build()?,
+                mode,
+                detected: Mutex::default(),
+                running: Mutex::default(),
+                thread: DriverThread::start().map_err(BuildError::Thread)?,
+                timers: Timers::new(),
+                interpreters: Interpreters::default(),
+                #[cfg(feature = "testing")]
+                script: self.script,
+            }),
+        })
+    }
+}
+
+impl SubprocessPool {
+    /// A pool with this many slots, and otherwise the defaults of [`Builder`].
+    ///
+    /// # Errors
+    /// [`BuildError`] as for [`Builder::build`].
+    pub fn new(max_size: usize) -> Result<Self, BuildError> {
+        Self::builder().max_size(max_size).build()
+    }
+
+    /// A pool to be set up.
+    pub fn builder() -> Builder {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Builder {
+            slots: Pool::builder(SlotManager).max_size(cores).acquire_timeout(None),
+            mode: None,
+            #[cfg(feature = "testing")]
+            script: None,
+        }
+    }
+
+    /// A pool that answers by rule and starts nothing: see [`Rule`](crate::Rule).
+    ///
+    /// # Panics
+    /// If the pool's thread cannot be started, or `POOL_RUN_MODE` names no mode.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn scripted(rules: impl IntoIterator<Item = crate::Rule>) -> Self {
+        Self::builder().scripted(rules).build().expect("the defaults are valid")
+    }
+
+    /// Runs a command when a slot is free.
+    ///
+    /// Nothing happens before the [`Run`] is awaited, waited for or turned into events.
+    #[track_caller]
+    pub fn run(&self, command: Command) -> Run {
+        Run::new(self.clone(), command, Location::caller())
+    }
+
+    /// Runs commands, each as soon as a slot is free; the iterator is asked for the next one only then.
+    #[track_caller]
+    pub fn run_all<I: IntoIterator<Item = Command>>(&self, commands: I) -> RunAll<I::IntoIter> {
+        RunAll::new(self.clone(), commands.into_iter(), Location::caller())
+    }
+
+    /// A slot to spawn into by hand.
+    #[track_caller]
+    pub fn acquire_subprocess(&self) -> AcquireSubprocess {
+        AcquireSubprocess::new(self.clone(), Location::caller())
+    }
+
+    /// A slot that is free right now; `None` if there is none or the pool is closed.
+    #[track_caller]
+    #[must_use]
+    pub fn try_acquire_subprocess(&self) -> Option<Slot> {
+        self.inner.slots.try_acquire_owned().map(|guard| self.slot(guard))
+    }
+
+    /// All counts at one moment. In use are the slots whose command runs or whose holder has not given
+    /// them back.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.inner.slots.status()
+    }
+
+    /// The run mode that code or environment names; `None` means that it depends on the surroundings.
+    #[must_use]
+    pub fn mode(&self) -> Option<RunMode> {
+        self.inner.mode
+    }
+
+    /// What runs now, longest first.
+    #[must_use]
+    pub fn running(&self) -> Vec<Running> {
+        let now = tokio::time::Instant::now().into_std();
+        let mut running: Vec<Running> = self
+            .inner
+            .running()
+            .iter()
+            .map(|(&slot, monitor)| Running {
+                slot,
+                pid: monitor.pid,
+                command: monitor.command.clone(),
+                running_for: now.saturating_duration_since(monitor.started),
+            })
+            .collect();
+        running.sort_by_key(|running| std::cmp::Reverse(running.running_for));
+        running
+    }
+
+    /// Changes how many commands run at a time. A smaller number takes nothing from those that run: slots
+    /// go as they are given back.
+    ///
+    /// # Errors
+    /// If the number is out of its range; nothing has changed then.
+    pub fn set_max_size(&self, max_size: usize) -> Result<(), BuildError> {
+        Ok(self.inner.slots.set_max_size(max_size)?)
+    }
+
+    /// Asks everything that runs to end, and kills it after its grace period.
+    pub fn terminate_all(&self) {
+        self.request_all(Request::Terminate(Cause::Cancelled));
+    }
+
+    /// Kills the tree of everything that runs.
+    pub fn kill_all(&self) {
+        self.request_all(Request::Kill(Cause::Cancelled));
+    }
+
+    fn request_all(&self, request: Request) {
+        let running: Vec<_> = self.inner.running().values().cloned().collect();
+        for monitor in running {
+            monitor.request(request);
+        }
+    }
+
+    /// Refuses new commands and wakes those that wait for a slot; what runs runs on. Idempotent.
+    pub fn close(&self) {
+        self.inner.slots.close();
+    }
+
+    /// Whether the pool was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.inner.slots.is_closed()
+    }
+
+    /// Closes the pool and waits until all slots have come back; the error names the holders of those that
+    /// have not. The deadline kills nothing: see [`kill_all`](Self::kill_all).
+    pub fn drain(&self, deadline: Duration) -> Drain {
+        self.close();
+        Drain(self.inner.slots.drain(deadline))
+    }
+
+    pub(crate) fn acquire(
+        &self,
+        deadline: Option<Duration>,
+        priority: Priority,
+        caller: &'static Location<'static>,
+    ) -> AcquireOwned<SlotManager> {
+        let acquire = self.inner.slots.acquire_owned().priority(priority).caller(caller);
+        match deadline {
+            Some(deadline) => acquire.deadline(deadline),
+            None => acquire,
+        }
+    }
+
+    pub(crate) fn slot(&self, guard: OwnedGuard<SlotManager>) -> Slot {
+        Slot {
+            guard,
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+/// A command that runs now.
+///
+/// # Examples
+/// ```
+/// # let pool = pool_subprocess::SubprocessPool::new(1).unwrap();
+/// for running in pool.running() {
+///     println!("{} has been running for {:?}", running.command, running.running_for);
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Running {
+    /// The number of its slot.
+    pub slot: usize,
+    /// Its process id.
+    pub pid: Option<u32>,
+    /// Its command line.
+    pub command: CommandLine,
+    /// For how long.
+    pub running_for: Duration,
+}
+
+impl Inner {
+    fn running(&self) -> MutexGuard<'_, HashMap<usize, Arc<Monitor>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The mode for a run that starts on this thread.
+    pub(crate) fn mode_here(&self) -> RunMode {
+        if let Some(mode) = self.mode {
+            return mode;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return RunMode::Threaded;
+        };
+        // Asking is not free, and in a runtime without I/O not silent.
+        let mut detected = self.detected.lock().unwrap_or_else(PoisonError::into_inner);
+        match *detected {
+            Some((id, mode)) if id == runtime.id() => mode,
+            _ => {
+                let mode = RunMode::detect();
+                *detected = Some((runtime.id(), mode));
+                mode
+            }
+        }
+    }
+}
+
+/// The right to run one command at a time.
+///
+/// Dropped, it goes to the command that has waited longest.
+///
+/// # Examples
+/// ```
+/// # use pool_subprocess::{Command, SubprocessPool};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = SubprocessPool::new(1)?;
+/// let slot = pool.acquire_subprocess().await?;
+/// let mut child = slot.spawn(Command::new("cargo").arg("--version"))?;
+/// while let Some(line) = child.next_line().await {
+///     println!("{}", line.text());
+/// }
+/// assert!(child.wait().await?.is_success());
+/// let again = child.into_slot().await;
+/// # drop(again);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a slot that is dropped is free again at once"]
+pub struct Slot {
+    guard: OwnedGuard<SlotManager>,
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl Slot {
+    /// Starts a command in this slot.
+    ///
+    /// # Errors
+    /// [`SlotSpawnError`] says why it could not be started and gives the slot back.
+    ///
+    /// # Blocking
+    /// For as long as the system takes to start a process; in [`RunMode::Local`] until the child has ended.
+    pub fn spawn(self, command: Command) -> Result<Child, Box<SlotSpawnError>> {
+        let line = command.command_line();
+        if let Err(source) = command.check() {
+            return Err(Box::new(SlotSpawnError {
+                slot: self,
+                command: line,
+                source,
+            }));
+        }
+        let on_drop = command.on_drop;
+        match start::start(self, &command, Start::child()) {
+            Ok(monitor) => Ok(Child::new(monitor, on_drop)),
+            Err((slot, source)) => Err(Box::new(SlotSpawnError {
+                slot,
+                command: line,
+                source,
+            })),
+        }
+    }
+
+    /// The slot's number, below the most slots that the pool ever had: no two commands that run at the
+    /// same time have the same.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        OwnedGuard::index(&self.guard)
+    }
+
+    pub(crate) fn note_running(&self, monitor: &Arc<Monitor>) {
+        self.inner.running().insert(self.index(), Arc::clone(monitor));
+    }
+
+    pub(crate) fn forget_running(&self, monitor: &Arc<Monitor>) {
+        let mut running = self.inner.running();
+        debug_assert!(running.get(&self.index()).is_some_and(|known| Arc::ptr_eq(known, monitor)));
+        running.remove(&self.index());
+    }
+}
+
+/// Why a slot was not given.
+pub type SlotError = AcquireError<Infallible>;
+
+/// Now, by the clock of the runtime if there is one: a test may have paused it.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

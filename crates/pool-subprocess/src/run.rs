@@ -1,0 +1,122 @@
+//! One command from the queue to its outcome.
+
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pool_core::Priority;
+
+use crate::command::{Command, OnDrop};
+use crate::error::RunError;
+use crate::events::Events;
+use crate::launch::Launch;
+use crate::monitor::Attachment;
+use crate::outcome::Outcome;
+use crate::pool::SubprocessPool;
+
+/// A command that runs when a slot is free. Three ways to use it:
+///
+/// - `.await` gives the [`Outcome`];
+/// - [`wait`](Self::wait) gives the same, blocking the thread, with or without a runtime;
+/// - [`events`](Self::events) gives what happens while it happens.
+///
+/// # Errors
+/// [`RunError`]: there was no slot, or the command could not be started. How the child ended is data in
+/// the outcome, a non-zero exit code included.
+///
+/// # Cancel safety
+/// Dropped while it waits, it leaves the queue. Dropped while the child runs, the child's tree is ended in
+/// the background by the [`OnDrop`] policy, and the slot is taken until the child is reaped.
+///
+/// # Blocking
+/// The child is started on the thread that polls, and in [`RunMode::Local`](crate::RunMode::Local)
+/// followed to its end there.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use pool_subprocess::{Command, SubprocessPool};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = SubprocessPool::new(2)?;
+/// let outcome = pool
+///     .run(Command::new("cargo").arg("--version"))
+///     .deadline(Duration::from_secs(60))
+///     .await?;
+/// assert!(outcome.is_success());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a run does nothing before it is awaited, waited for or turned into events"]
+pub struct Run {
+    launch: Launch,
+    running: Option<Attachment>,
+}
+
+impl Run {
+    pub(crate) fn new(
+        pool: SubprocessPool,
+        command: Command,
+        caller: &'static Location<'static>,
+    ) -> Self {
+        Self {
+            launch: Launch::new(pool, command, caller),
+            running: None,
+        }
+    }
+
+    /// The time for everything: queue, start and run. When it passes in the queue the run fails; when it
+    /// passes later the child is asked to end, and killed after its grace period.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.launch.deadline = Some(deadline);
+        self
+    }
+
+    /// Its class in the queue.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.launch.priority = priority;
+        self
+    }
+
+    /// What dropping it does to the running child, instead of what the command says.
+    pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
+        self.launch.on_drop = on_drop;
+        self
+    }
+
+    /// Blocks the thread until the command has ended. Works with and without a runtime: in place of
+    /// [`RunMode::Async`](crate::RunMode::Async) the pool's own thread drives the child.
+    ///
+    /// # Errors
+    /// As for the future.
+    pub fn wait(mut self) -> Result<Outcome, RunError> {
+        let running = match self.running.take() {
+            Some(running) => running,
+            None => self.launch.wait()?,
+        };
+        running.wait_end()
+    }
+
+    /// What happens, while it happens. If the run was polled already, lines that came before are not
+    /// among the events.
+    pub fn events(self) -> Events {
+        Events::new(self.launch.with_lines())
+    }
+}
+
+impl Future for Run {
+    type Output = Result<Outcome, RunError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let running = match &mut this.running {
+            Some(running) => running,
+            none => none.insert(ready!(this.launch.poll(cx))?),
+        };
+        running.poll_end(cx)
+    }
+}

@@ -1,0 +1,163 @@
+//! Where a command runs: the one place that turns a run mode into a driver.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::capture::Captured;
+use crate::command::{Command, Stdin};
+use crate::drive::{self, Drive};
+use crate::error::SpawnError;
+use crate::lifecycle::Lifecycle;
+use crate::mode::RunMode;
+use crate::monitor::{Delivery, Monitor, SlotAtEnd};
+use crate::outcome::{Exit, Outcome};
+use crate::plan::Plan;
+use crate::pool::{Inner, Slot, now};
+use crate::program;
+use crate::subject::Subject;
+use crate::sys::Kick;
+use crate::tree;
+
+/// What a handle wants of the child that it starts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    pub(crate) delivery: Delivery,
+    pub(crate) slot_at_end: SlotAtEnd,
+    pub(crate) deadline_at: Option<Instant>,
+    /// The thread will block until the child has ended, so that a task of its runtime might never run.
+    pub(crate) blocking: bool,
+}
+
+impl Start {
+    pub(crate) fn child() -> Self {
+        Self {
+            delivery: Delivery::Backpressure,
+            slot_at_end: SlotAtEnd::Kept,
+            deadline_at: None,
+            blocking: false,
+        }
+    }
+}
+
+/// Starts a checked command in its slot. The monitor is the handle's side of it.
+pub(crate) fn start(
+    slot: Slot,
+    command: &Command,
+    start: Start,
+) -> Result<Arc<Monitor>, (Slot, SpawnError)> {
+    let mode = match slot.inner.mode_here() {
+        RunMode::Async if start.blocking => RunMode::Threaded,
+        mode => mode,
+    };
+    if mode == RunMode::DryRun {
+        return Ok(plan(slot, command, start));
+    }
+    let delivery = match (mode, start.delivery) {
+        // The consumer cannot take lines before the child has ended.
+        (RunMode::Local, Delivery::Backpressure) => Delivery::Lossy,
+        (_, delivery) => delivery,
+    };
+    let inner = Arc::clone(&slot.inner);
+    let drive = match begin(&inner, slot, command, delivery, start) {
+        Ok(drive) => drive,
+        Err(refused) => return Err(refused),
+    };
+    let monitor = drive.monitor();
+    tracing::debug!(command = %monitor.command, pid = monitor.pid, %mode, "started");
+    match mode {
+        RunMode::Async => drive::spawn_on_tokio(drive, &inner.timers, &inner.thread),
+        RunMode::Threaded => inner.thread.adopt(drive),
+        RunMode::Local => match Kick::new() {
+            Ok(kick) => drive::run_here(drive, kick),
+            // Out of descriptors: the pool's thread has what it needs.
+            Err(_) => inner.thread.adopt(drive),
+        },
+        RunMode::DryRun => unreachable!("planned above"),
+    }
+    Ok(monitor)
+}
+
+fn begin(
+    inner: &Inner,
+    slot: Slot,
+    command: &Command,
+    delivery: Delivery,
+    start: Start,
+) -> Result<Drive, (Slot, SpawnError)> {
+    let started = now();
+    let timeout_at = command.timeout.and_then(|timeout| started.checked_add(timeout));
+    let lifecycle = Lifecycle::new(command.grace, timeout_at, start.deadline_at);
+    let monitor =
+        |pid| Monitor::new(command.command_line(), pid, started, delivery, start.slot_at_end);
+    #[cfg(feature = "testing")]
+    if let Some(script) = &inner.script {
+        return match script.play(command, started) {
+            Ok(actor) => {
+                let subject = Subject::Scripted(actor);
+                Ok(Drive::without_pipes(command, subject, lifecycle, monitor(None), Some(slot)))
+            }
+            Err(error) => Err((slot, error)),
+        };
+    }
+    let found = inner.interpreters.find(command, |question| ask(&question));
+    match found.and_then(|program| tree::spawn(command, &program)) {
+        Ok(spawned) => {
+            let monitor = monitor(Some(spawned.process.pid()));
+            Ok(Drive::new(command, spawned, lifecycle, monitor, Some(slot)))
+        }
+        Err(error) => Err((slot, error)),
+    }
+}
+
+/// How long a shim may take to say which interpreter it stands for.
+const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Runs a small command to its end on this thread and returns what it printed.
+fn ask(question: &Command) -> Option<String> {
+    let program = program::find(question).ok()?;
+    let started = now();
+    let spawned = tree::spawn(question, &program).ok()?;
+    let lifecycle = Lifecycle::new(Duration::ZERO, Some(started + ASK_TIMEOUT), None);
+    let pid = Some(spawned.process.pid());
+    let line = question.command_line();
+    let monitor = Monitor::new(line, pid, started, Delivery::Off, SlotAtEnd::Freed);
+    let drive = Drive::new(question, spawned, lifecycle, Arc::clone(&monitor), None);
+    drive::run_here(drive, Kick::new().ok()?);
+    let outcome = monitor.wait_end().ok().filter(Outcome::is_success)?;
+    Some(outcome.stdout().to_string_lossy().into_owned())
+}
+
+/// A dry run: an end without a beginning.
+fn plan(slot: Slot, command: &Command, start: Start) -> Arc<Monitor> {
+    let stdin = match &command.stdin {
+        Stdin::Null => "nothing".to_owned(),
+        Stdin::Bytes(bytes) => format!("{} bytes", bytes.len()),
+        Stdin::File(path) => path.display().to_string(),
+        Stdin::Inherit => "the host's".to_owned(),
+    };
+    let plan = Plan {
+        command: command.command_line(),
+        program: program::find(command).ok(),
+        dir: command.dir.clone(),
+        env_cleared: command.env_cleared,
+        env: command.env.iter().map(|(name, value)| (name.clone(), value.is_some())).collect(),
+        stdin,
+    };
+    tracing::info!(command = %plan.command, "dry run: not started");
+    let command = plan.command.clone();
+    let monitor = Monitor::new(command.clone(), None, now(), start.delivery, start.slot_at_end);
+    let outcome = Outcome {
+        command,
+        pid: None,
+        exit: Exit::Planned(Box::new(plan)),
+        cause: None,
+        stages: Vec::new(),
+        pipe_leaked: false,
+        duration: Duration::ZERO,
+        stdout: Captured::default(),
+        stderr: Captured::default(),
+        lines_dropped: 0,
+    };
+    monitor.end(Ok(outcome), Some(slot));
+    monitor
+}

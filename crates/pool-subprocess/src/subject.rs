@@ -1,0 +1,100 @@
+//! What a driver follows: a process tree, or in tests a script that behaves like one.
+
+use std::io;
+use std::task::Poll;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::line::Stream;
+#[cfg(feature = "testing")]
+use crate::scripted::Actor;
+use crate::sys::{Process, RawExit, Source};
+
+#[derive(Debug)]
+pub(crate) enum Subject {
+    Process(Process),
+    #[cfg(feature = "testing")]
+    Scripted(Actor),
+    /// Its end has been dealt with.
+    Gone,
+}
+
+impl Subject {
+    /// What a wait for the end can be on; a script's end is a matter of time.
+    pub(crate) fn exit_source(&self) -> Option<Source> {
+        match self {
+            Self::Process(process) => Some(process.exit_source()),
+            #[cfg(feature = "testing")]
+            Self::Scripted(_) => None,
+            Self::Gone => None,
+        }
+    }
+
+    pub(crate) fn exited(&mut self, now: Instant) -> Poll<io::Result<RawExit>> {
+        let exited = match self {
+            Self::Process(process) => process.exited(),
+            #[cfg(feature = "testing")]
+            Self::Scripted(actor) => actor.exited(now).ok_or(io::ErrorKind::WouldBlock.into()),
+            Self::Gone => Err(io::ErrorKind::WouldBlock.into()),
+        };
+        let _ = now;
+        match exited {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            result => Poll::Ready(result),
+        }
+    }
+
+    /// Whether there was a way to ask.
+    pub(crate) fn terminate(&mut self, now: Instant) -> bool {
+        let _ = now;
+        match self {
+            Self::Process(process) => process.terminate(),
+            #[cfg(feature = "testing")]
+            Self::Scripted(actor) => {
+                actor.terminate(now);
+                true
+            }
+            Self::Gone => true,
+        }
+    }
+
+    pub(crate) fn kill(&mut self, now: Instant) {
+        let _ = now;
+        match self {
+            Self::Process(process) => process.kill_tree(),
+            #[cfg(feature = "testing")]
+            Self::Scripted(actor) => actor.kill(now),
+            Self::Gone => {}
+        }
+    }
+
+    /// Kills what the child left behind and reaps the child; whether nothing is left.
+    pub(crate) fn sweep(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Process(process) => process.sweep(),
+            #[cfg(feature = "testing")]
+            Self::Scripted(_) => Ok(true),
+            Self::Gone => Ok(true),
+        }
+    }
+
+    /// When a script goes on.
+    pub(crate) fn next_output(&self) -> Option<Instant> {
+        match self {
+            #[cfg(feature = "testing")]
+            Self::Scripted(actor) => actor.next_step(),
+            Self::Process(_) | Self::Gone => None,
+        }
+    }
+
+    /// What a script writes without a pipe.
+    pub(crate) fn take_output(&mut self, now: Instant) -> Option<(Stream, Bytes)> {
+        let _ = now;
+        match self {
+            #[cfg(feature = "testing")]
+            Self::Scripted(actor) => actor.take_output(now),
+            Self::Process(_) | Self::Gone => None,
+        }
+    }
+}

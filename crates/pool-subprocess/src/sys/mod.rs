@@ -1,0 +1,104 @@
+//! The verbs that each system offers, with the same names in `unix` and in `windows`. All `unsafe` code
+//! and all `cfg(unix|windows)` of the crate are in this folder.
+//!
+//! | name | Unix | Windows |
+//! |---|---|---|
+//! | [`spawn`] | posix_spawn into a process group of its own | suspended into a job, then resumed |
+//! | [`Process`] | pidfd (elsewhere a waiting thread's pipe), group | process handle, job |
+//! | [`OutputPipe`], [`InputPipe`] | non-blocking pipes | overlapped named pipes |
+//! | [`Source`] | a descriptor and the wanted readiness | a handle that a wait can be on |
+//! | [`Watches`] | tokio's `AsyncFd` | waits of the system's thread pool |
+//! | [`Polled`], [`Kick`], [`wait`] | poll(2) and a pipe | an event |
+//! | [`is_executable`] | mode bits | – |
+//! | [`need_tokio_io`] | panics in a runtime without I/O | nothing: no tokio I/O is used |
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+use std::io;
+use std::process::Command;
+use std::task::Poll;
+
+#[cfg(unix)]
+pub(crate) use unix::{
+    InputPipe, Kick, OutputPipe, Polled, Process, Source, Watches, is_executable, need_tokio_io, spawn,
+    wait,
+};
+#[cfg(windows)]
+pub(crate) use windows::{
+    InputPipe, Kick, OutputPipe, Polled, Process, Source, Watches, is_executable, need_tokio_io, spawn,
+    wait,
+};
+
+/// What a source is to its child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Exit,
+    Stdin,
+    Stdout,
+    Stderr,
+}
+
+impl Role {
+    pub(crate) const COUNT: usize = 4;
+
+    pub(crate) fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// How a driver finds out that a source can go on. Its two makers are [`Watches`], on tokio, and
+/// [`Polled`], on a thread of ours.
+pub(crate) trait Readiness {
+    /// Makes an attempt at I/O that answers `WouldBlock` when there is nothing to do. `Pending` means that
+    /// the driver will be polled again when there is.
+    fn attempt<T>(
+        &mut self,
+        role: Role,
+        source: Source,
+        op: &mut dyn FnMut() -> io::Result<T>,
+    ) -> Poll<io::Result<T>>;
+
+    /// The source is about to be closed.
+    fn forget(&mut self, role: Role);
+}
+
+/// How one of the child's three standard streams is connected.
+#[derive(Debug)]
+pub(crate) enum Stdio {
+    Null,
+    Inherit,
+    File(std::fs::File),
+    Pipe,
+}
+
+/// A child that runs, and our ends of its pipes.
+#[derive(Debug)]
+pub(crate) struct Spawned {
+    pub(crate) process: Process,
+    pub(crate) stdin: Option<InputPipe>,
+    pub(crate) stdout: Option<OutputPipe>,
+    pub(crate) stderr: Option<OutputPipe>,
+}
+
+/// How a child ended, before anybody put a meaning to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RawExit {
+    Code(i32),
+    #[cfg_attr(windows, expect(dead_code, reason = "Windows has no signals"))]
+    Signal {
+        signal: i32,
+        core: bool,
+    },
+}
+
+/// The one place where a process is started.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where a process is started"
+)]
+fn start(command: &mut Command) -> io::Result<std::process::Child> {
+    command.spawn()
+}

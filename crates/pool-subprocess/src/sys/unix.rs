@@ -1,0 +1,424 @@
+//! Unix: process groups, pidfds, non-blocking pipes, poll(2).
+//!
+//! std starts the child by posix_spawn, which takes the fast path (no copy of the host's page tables)
+//! because the program is an absolute path and there is no `pre_exec`.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio as StdStdio};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process_group, test_kill_process_group, waitid,
+};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::{RawExit, Readiness, Role, Spawned, Stdio, start};
+
+/// Starts a command in a process group of its own.
+pub(crate) fn spawn(
+    mut command: Command,
+    stdin: Stdio,
+    stdout: Stdio,
+    stderr: Stdio,
+) -> io::Result<Spawned> {
+    command
+        .process_group(0)
+        .stdin(std_stdio(stdin))
+        .stdout(std_stdio(stdout))
+        .stderr(std_stdio(stderr));
+    let mut child = start(&mut command)?;
+    let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    // From here on the process is owned, so that an error below kills and reaps it.
+    let process = Process::new(child)?;
+    Ok(Spawned {
+        process,
+        stdin: pipes.0.map(|pipe| non_blocking(pipe.into())).transpose()?.map(InputPipe),
+        stdout: pipes.1.map(|pipe| non_blocking(pipe.into())).transpose()?.map(OutputPipe),
+        stderr: pipes.2.map(|pipe| non_blocking(pipe.into())).transpose()?.map(OutputPipe),
+    })
+}
+
+fn std_stdio(stdio: Stdio) -> StdStdio {
+    match stdio {
+        Stdio::Null => StdStdio::null(),
+        Stdio::Inherit => StdStdio::inherit(),
+        Stdio::File(file) => file.into(),
+        Stdio::Pipe => StdStdio::piped(),
+    }
+}
+
+/// Each end of a pipe has its own flags: the child's end stays blocking.
+fn non_blocking(fd: OwnedFd) -> io::Result<OwnedFd> {
+    rustix::io::ioctl_fionbio(&fd, true)?;
+    Ok(fd)
+}
+
+/// A child that leads a process group, until it is reaped.
+///
+/// The group's number is the child's process id, which stays taken as long as the child is a zombie: so a
+/// signal to the group can only ever reach the child's own tree, and none is sent after the reap.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    pid: Pid,
+    exit: OwnedFd,
+    reaped: bool,
+}
+
+impl Process {
+    fn new(mut child: Child) -> io::Result<Self> {
+        let pid = Pid::from_child(&child);
+        match exit_descriptor(pid) {
+            Ok(exit) => Ok(Self {
+                child,
+                pid,
+                exit,
+                reaped: false,
+            }),
+            Err(error) => {
+                // Without a way to learn of its end the child cannot be kept.
+                let _ = kill_process_group(pid, Signal::KILL);
+                let _ = child.wait();
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn exit_source(&self) -> Source {
+        Source::readable(&self.exit)
+    }
+
+    /// How the child ended, without reaping it; `WouldBlock` while it runs.
+    pub(crate) fn exited(&mut self) -> io::Result<RawExit> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let status = waitid(WaitId::Pid(self.pid), options)?.ok_or(io::ErrorKind::WouldBlock)?;
+        let signal = status.terminating_signal();
+        Ok(match (status.exit_status(), signal) {
+            (Some(code), _) => RawExit::Code(code as i32),
+            (None, signal) => RawExit::Signal {
+                signal: signal.unwrap_or_default() as i32,
+                core: status.dumped(),
+            },
+        })
+    }
+
+    /// Asks the group to end. A stopped process does not see the request before it is continued.
+    pub(crate) fn terminate(&self) -> bool {
+        self.signal(Signal::TERM);
+        self.signal(Signal::CONT);
+        true
+    }
+
+    pub(crate) fn kill_tree(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Kills what the child left behind in its group while its own number is still taken, then reaps it.
+    /// Says whether the group is empty now.
+    pub(crate) fn sweep(&mut self) -> io::Result<bool> {
+        if !self.reaped {
+            self.signal(Signal::KILL);
+            self.child.wait()?;
+            self.reaped = true;
+        }
+        // Tests for members, sends nothing. Killed members vanish when their new parent has reaped them.
+        Ok(test_kill_process_group(self.pid) == Err(rustix::io::Errno::SRCH))
+    }
+
+    /// An error means that the group is gone already, which is what a signal is for.
+    fn signal(&self, signal: Signal) {
+        if !self.reaped {
+            let _ = kill_process_group(self.pid, signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    /// Last resort: normally a driver has followed the child to its end. Never waits, so a child that does
+    /// not die at once stays a zombie until the host ends.
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.signal(Signal::KILL);
+            let _ = self.child.try_wait();
+        }
+    }
+}
+
+/// A descriptor that becomes readable when the process exits.
+fn exit_descriptor(pid: Pid) -> io::Result<OwnedFd> {
+    #[cfg(target_os = "linux")]
+    match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
+        Ok(fd) => return Ok(fd),
+        // A kernel before 5.3, or a filter that does not know the call.
+        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {}
+        Err(error) => return Err(error.into()),
+    }
+    waiting_thread(pid)
+}
+
+/// For systems without pidfds: a small thread waits for the exit, without reaping, and closes a pipe.
+fn waiting_thread(pid: Pid) -> io::Result<OwnedFd> {
+    let (read, write) = rustix::pipe::pipe()?;
+    for end in [&read, &write] {
+        rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)?;
+    }
+    std::thread::Builder::new()
+        .name(format!("pool-wait-{}", pid.as_raw_nonzero()))
+        .stack_size(64 * 1024)
+        .spawn(move || {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            while matches!(waitid(WaitId::Pid(pid), options), Err(rustix::io::Errno::INTR)) {}
+            drop(write);
+        })?;
+    Ok(read)
+}
+
+/// Our end of a pipe that the child writes to.
+#[derive(Debug)]
+pub(crate) struct OutputPipe(OwnedFd);
+
+impl OutputPipe {
+    /// Adds what is in the pipe, at most as much as the buffer has spare; 0 is the pipe's end.
+    pub(crate) fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        Ok(rustix::io::read(&self.0, rustix::buffer::spare_capacity(buffer))?)
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        Source::readable(&self.0)
+    }
+}
+
+/// Our end of a pipe that the child reads from.
+#[derive(Debug)]
+pub(crate) struct InputPipe(OwnedFd);
+
+impl InputPipe {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(&self.0, bytes)?)
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        Source {
+            fd: self.0.as_raw_fd(),
+            interest: Interest::WRITABLE,
+        }
+    }
+}
+
+/// A descriptor that a driver waits on. The driver owns what it names for as long as it waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source {
+    fd: RawFd,
+    interest: Interest,
+}
+
+impl Source {
+    fn readable(fd: &OwnedFd) -> Self {
+        Self {
+            fd: fd.as_raw_fd(),
+            interest: Interest::READABLE,
+        }
+    }
+}
+
+/// Readiness from tokio's I/O driver. Dropped, or told to [`forget`](Readiness::forget), before the
+/// descriptors are closed.
+#[derive(Debug, Default)]
+pub(crate) struct Watches([Option<AsyncFd<RawFd>>; Role::COUNT]);
+
+impl Watches {
+    pub(crate) fn bind<'a>(&'a mut self, cx: &'a Context<'_>) -> impl Readiness + 'a {
+        struct Bound<'a> {
+            watches: &'a mut Watches,
+            waker: &'a std::task::Waker,
+        }
+        impl Readiness for Bound<'_> {
+            fn attempt<T>(
+                &mut self,
+                role: Role,
+                source: Source,
+                op: &mut dyn FnMut() -> io::Result<T>,
+            ) -> Poll<io::Result<T>> {
+                let watch = match &mut self.watches.0[role.index()] {
+                    Some(watch) => watch,
+                    vacant => vacant.insert(watch(source)?),
+                };
+                let mut cx = Context::from_waker(self.waker);
+                loop {
+                    let mut guard = ready!(if source.interest.is_readable() {
+                        watch.poll_read_ready(&mut cx)
+                    } else {
+                        watch.poll_write_ready(&mut cx)
+                    })?;
+                    if let Ok(result) = guard.try_io(|_| op()) {
+                        return Poll::Ready(result);
+                    }
+                }
+            }
+
+            fn forget(&mut self, role: Role) {
+                self.watches.0[role.index()] = None;
+            }
+        }
+        Bound {
+            watches: self,
+            waker: cx.waker(),
+        }
+    }
+}
+
+fn watch(source: Source) -> io::Result<AsyncFd<RawFd>> {
+    // SAFETY: the driver owns the descriptor and forgets the watch before it closes it.
+    let watch = unsafe { AsyncFd::register_with_interest(source.fd, source.interest) };
+    Ok(watch?)
+}
+
+/// Panics in a tokio runtime whose I/O driver is off: what [`Watches`] would do later.
+pub(crate) fn need_tokio_io() {
+    drop(tokio::net::UnixDatagram::unbound());
+}
+
+/// Readiness that [`wait`] found by poll(2).
+#[derive(Debug, Default)]
+pub(crate) struct Polled {
+    ready: [bool; Role::COUNT],
+}
+
+impl Polled {
+    pub(crate) fn bind<'a>(&'a mut self, _cx: &'a Context<'_>) -> &'a mut Self {
+        self
+    }
+}
+
+impl Readiness for &mut Polled {
+    fn attempt<T>(
+        &mut self,
+        role: Role,
+        _source: Source,
+        op: &mut dyn FnMut() -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        let ready = &mut self.ready[role.index()];
+        if !*ready {
+            return Poll::Pending;
+        }
+        match op() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                *ready = false;
+                Poll::Pending
+            }
+            result => Poll::Ready(result),
+        }
+    }
+
+    fn forget(&mut self, role: Role) {
+        self.ready[role.index()] = false;
+    }
+}
+
+/// Ends the [`wait`] of another thread, now or the next one.
+#[derive(Debug)]
+pub(crate) struct Kick {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+impl Kick {
+    pub(crate) fn new() -> io::Result<Self> {
+        let (read, write) = rustix::pipe::pipe()?;
+        for end in [&read, &write] {
+            rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)?;
+            rustix::io::ioctl_fionbio(end, true)?;
+        }
+        Ok(Self { read, write })
+    }
+
+    /// A full pipe is a kick already.
+    pub(crate) fn kick(&self) {
+        let _ = rustix::io::write(&self.write, &[1]);
+    }
+
+    fn clear(&self) {
+        let mut sink = [0; 64];
+        while matches!(rustix::io::read(&self.read, &mut sink), Ok(n) if n > 0) {}
+    }
+}
+
+/// Sleeps until a source is ready, the kick comes, or the time is reached. `jobs` gives the sources that
+/// each job waits for.
+pub(crate) fn wait<'a>(
+    kick: &Kick,
+    jobs: impl Iterator<Item = (Vec<(Role, Source)>, &'a mut Polled)>,
+    until: Option<Instant>,
+) {
+    let mut entries = vec![(None, kick.read.as_fd(), PollFlags::IN)];
+    let mut polled = Vec::new();
+    for (job, (sources, flags)) in jobs.enumerate() {
+        polled.push(flags);
+        for (role, source) in sources {
+            let flags = if source.interest.is_readable() {
+                PollFlags::IN
+            } else {
+                PollFlags::OUT
+            };
+            // SAFETY: the job owns the descriptor and is borrowed for as long as this function runs.
+            let fd = unsafe { BorrowedFd::borrow_raw(source.fd) };
+            entries.push((Some((job, role)), fd, flags));
+        }
+    }
+    let mut fds: Vec<PollFd<'_>> = entries
+        .iter()
+        .map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
+        .collect();
+    // An interruption is a wake-up like another: the caller looks at everything again.
+    let _ = rustix::event::poll(&mut fds, until.map(time_left).as_ref());
+    for ((entry, ..), fd) in entries.iter().zip(&fds) {
+        if !fd.revents().is_empty() {
+            match entry {
+                Some((job, role)) => polled[*job].ready[role.index()] = true,
+                None => kick.clear(),
+            }
+        }
+    }
+}
+
+/// From now until then, up to a day, and never a little too short.
+fn time_left(until: Instant) -> Timespec {
+    let left = until.saturating_duration_since(Instant::now());
+    let left = left.min(Duration::from_secs(86_400));
+    Timespec {
+        tv_sec: left.as_secs() as i64,
+        tv_nsec: left.subsec_nanos().into(),
+    }
+}
+
+/// Whether a file's mode lets anybody execute it.
+pub(crate) fn is_executable(file: &Path) -> bool {
+    file.metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The path of systems without pidfds must work where it can be tested.
+    #[test]
+    fn a_waiting_thread_tells_of_the_exit_and_leaves_the_zombie() {
+        let mut child = start(Command::new("/bin/sh").args(["-c", "exit 7"])).unwrap();
+        let exit = waiting_thread(Pid::from_child(&child)).unwrap();
+        let mut fds = [PollFd::new(&exit, PollFlags::IN)];
+        assert_eq!(rustix::event::poll(&mut fds, None), Ok(1));
+        assert_eq!(child.wait().unwrap().code(), Some(7));
+    }
+}

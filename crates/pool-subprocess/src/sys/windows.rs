@@ -1,0 +1,578 @@
+//! Windows: jobs, overlapped named pipes, waits of the system's thread pool.
+//!
+//! A child starts suspended, enters a job that kills on close, and is then resumed, so that none of its
+//! descendants can be born outside of the job. Its pipes are named pipes opened for overlapped I/O on our
+//! side: a read on an anonymous pipe blocks a thread until the child ends, and a tokio runtime that is
+//! dropped meanwhile waits for it.
+
+use std::ffi::c_void;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::fs::OpenOptions;
+use std::io;
+use std::mem::size_of;
+use std::os::windows::ffi::OsStrExt;
+use std::os::windows::fs::OpenOptionsExt;
+use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::os::windows::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio as StdStdio};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use windows_sys::Win32::Foundation::{
+    ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_IO_INCOMPLETE, ERROR_IO_PENDING, ERROR_NO_DATA,
+    ERROR_OPERATION_ABORTED, HANDLE, INVALID_HANDLE_VALUE, NTSTATUS, WAIT_OBJECT_0, WAIT_TIMEOUT,
+};
+use windows_sys::Win32::Storage::FileSystem::{
+    FILE_FLAG_FIRST_PIPE_INSTANCE, FILE_FLAG_OVERLAPPED, PIPE_ACCESS_INBOUND, PIPE_ACCESS_OUTBOUND,
+    ReadFile, SECURITY_SQOS_PRESENT, WriteFile,
+};
+use windows_sys::Win32::System::Console::{
+    CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent, GetConsoleCP,
+};
+use windows_sys::Win32::System::IO::{CancelIoEx, GetOverlappedResult, OVERLAPPED};
+use windows_sys::Win32::System::JobObjects::{
+    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
+    JOBOBJECT_BASIC_ACCOUNTING_INFORMATION, JOBOBJECT_EXTENDED_LIMIT_INFORMATION,
+    JobObjectBasicAccountingInformation, JobObjectExtendedLimitInformation,
+    QueryInformationJobObject, SetInformationJobObject, TerminateJobObject,
+};
+use windows_sys::Win32::System::Pipes::{
+    CreateNamedPipeW, PIPE_READMODE_BYTE, PIPE_REJECT_REMOTE_CLIENTS, PIPE_TYPE_BYTE, PIPE_WAIT,
+};
+use windows_sys::Win32::System::Threading::{
+    CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW, CREATE_SUSPENDED, CreateEventW,
+    GetExitCodeProcess, INFINITE, RegisterWaitForSingleObject, ResetEvent, SetEvent,
+    UnregisterWaitEx, WT_EXECUTEINWAITTHREAD, WT_EXECUTEONLYONCE, WaitForSingleObject,
+};
+
+use super::{RawExit, Readiness, Role, Spawned, Stdio, start};
+
+/// The exit code of processes that we kill; the one that `taskkill /F` and std give.
+const KILLED: u32 = 1;
+
+/// What a pipe holds, and what one read brings at most.
+const PIPE_BYTES: usize = 64 * 1024;
+
+#[link(name = "ntdll")]
+unsafe extern "system" {
+    /// Resumes all threads of a process: stable since Windows XP, though only its neighbours are documented.
+    /// The documented way, a walk over all threads of the system, is ten times slower.
+    fn NtResumeProcess(process: HANDLE) -> NTSTATUS;
+}
+
+/// Starts a command in a job of its own.
+pub(crate) fn spawn(
+    mut command: Command,
+    stdin: Stdio,
+    stdout: Stdio,
+    stderr: Stdio,
+) -> io::Result<Spawned> {
+    let job = Job::new()?;
+    let (stdin, our_stdin) = connect(stdin, Direction::ToChild)?;
+    let (stdout, our_stdout) = connect(stdout, Direction::FromChild)?;
+    let (stderr, our_stderr) = connect(stderr, Direction::FromChild)?;
+    // A child that shares our console can be asked by Ctrl-Break; without one it must not open a window.
+    let window = if has_console() { 0 } else { CREATE_NO_WINDOW };
+    command
+        .creation_flags(CREATE_SUSPENDED | CREATE_NEW_PROCESS_GROUP | window)
+        .stdin(stdin)
+        .stdout(stdout)
+        .stderr(stderr);
+    let started = start(&mut command);
+    // The command holds the child's ends of the pipes: while it lives, no pipe ends.
+    drop(command);
+    let mut child = started?;
+    if let Err(error) = job.adopt(&child) {
+        // It is suspended still, so it has no descendants.
+        let _ = child.kill();
+        return Err(error);
+    }
+    Ok(Spawned {
+        process: Process { child, job },
+        stdin: our_stdin.map(InputPipe::new).transpose()?,
+        stdout: our_stdout.map(OutputPipe::new).transpose()?,
+        stderr: our_stderr.map(OutputPipe::new).transpose()?,
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    ToChild,
+    FromChild,
+}
+
+/// The child's side of a stream and, for a pipe, ours.
+fn connect(stdio: Stdio, direction: Direction) -> io::Result<(StdStdio, Option<OwnedHandle>)> {
+    Ok(match stdio {
+        Stdio::Null => (StdStdio::null(), None),
+        Stdio::Inherit => (StdStdio::inherit(), None),
+        Stdio::File(file) => (file.into(), None),
+        Stdio::Pipe => {
+            let (ours, childs) = named_pipe(direction)?;
+            (childs.into(), Some(ours))
+        }
+    })
+}
+
+/// A pipe that only this process can open a second time: it is its name's first instance, its only one,
+/// and connected before anybody else learns of it.
+fn named_pipe(direction: Direction) -> io::Result<(OwnedHandle, std::fs::File)> {
+    // Each thread's hasher keys are random and never given twice: a name that nobody else has.
+    let number = RandomState::new().build_hasher().finish();
+    let name = format!(r"\\.\pipe\pool-subprocess-{}-{number:016x}", std::process::id());
+    let wide: Vec<u16> = std::ffi::OsStr::new(&name).encode_wide().chain([0]).collect();
+    let access = match direction {
+        Direction::ToChild => PIPE_ACCESS_OUTBOUND,
+        Direction::FromChild => PIPE_ACCESS_INBOUND,
+    };
+    // SAFETY: the name ends in a NUL and outlives the call; no security attributes are passed.
+    let handle = unsafe {
+        CreateNamedPipeW(
+            wide.as_ptr(),
+            access | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE,
+            PIPE_TYPE_BYTE | PIPE_READMODE_BYTE | PIPE_WAIT | PIPE_REJECT_REMOTE_CLIENTS,
+            1,
+            PIPE_BYTES as u32,
+            PIPE_BYTES as u32,
+            0,
+            ptr::null(),
+        )
+    };
+    let ours = owned(handle, INVALID_HANDLE_VALUE)?;
+    let childs = OpenOptions::new()
+        .read(direction == Direction::ToChild)
+        .write(direction == Direction::FromChild)
+        .security_qos_flags(SECURITY_SQOS_PRESENT)
+        .open(&name)?;
+    Ok((ours, childs))
+}
+
+/// Takes a handle that a call returned, unless it is the value that stands for failure.
+fn owned(handle: HANDLE, failure: HANDLE) -> io::Result<OwnedHandle> {
+    if handle == failure {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so the handle is open, and nobody else has it.
+    Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
+}
+
+fn check(succeeded: i32) -> io::Result<()> {
+    if succeeded == 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+fn event(manual_reset: bool) -> io::Result<OwnedHandle> {
+    // SAFETY: neither attributes nor a name are passed.
+    let handle = unsafe { CreateEventW(ptr::null(), manual_reset.into(), 0, ptr::null()) };
+    owned(handle, ptr::null_mut())
+}
+
+/// All processes that a child starts, and theirs; killed when the handle closes, also by our death.
+#[derive(Debug)]
+struct Job(OwnedHandle);
+
+impl Job {
+    fn new() -> io::Result<Self> {
+        // SAFETY: neither attributes nor a name are passed.
+        let handle = unsafe { CreateJobObjectW(ptr::null(), ptr::null()) };
+        let job = Self(owned(handle, ptr::null_mut())?);
+        let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
+        limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+        // SAFETY: the pointer and the size are those of the struct that the class names.
+        let set = unsafe {
+            SetInformationJobObject(
+                job.0.as_raw_handle(),
+                JobObjectExtendedLimitInformation,
+                (&raw const limits).cast(),
+                size_of::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>() as u32,
+            )
+        };
+        check(set)?;
+        Ok(job)
+    }
+
+    /// Takes in a suspended child and lets it run.
+    fn adopt(&self, child: &Child) -> io::Result<()> {
+        // SAFETY: both handles are open.
+        check(unsafe { AssignProcessToJobObject(self.0.as_raw_handle(), child.as_raw_handle()) })?;
+        // SAFETY: the handle is open and has all access, since we made the process.
+        let status = unsafe { NtResumeProcess(child.as_raw_handle()) };
+        if status < 0 {
+            return Err(io::Error::other(format!(
+                "NtResumeProcess failed with status {status:#010X}"
+            )));
+        }
+        Ok(())
+    }
+
+    fn kill(&self) {
+        // SAFETY: the handle is open. An error means that there is nothing left to kill.
+        unsafe { TerminateJobObject(self.0.as_raw_handle(), KILLED) };
+    }
+
+    fn is_empty(&self) -> io::Result<bool> {
+        let mut accounting = JOBOBJECT_BASIC_ACCOUNTING_INFORMATION::default();
+        // SAFETY: the pointer and the size are those of the struct that the class names.
+        let queried = unsafe {
+            QueryInformationJobObject(
+                self.0.as_raw_handle(),
+                JobObjectBasicAccountingInformation,
+                (&raw mut accounting).cast(),
+                size_of::<JOBOBJECT_BASIC_ACCOUNTING_INFORMATION>() as u32,
+                ptr::null_mut(),
+            )
+        };
+        check(queried)?;
+        Ok(accounting.ActiveProcesses == 0)
+    }
+}
+
+/// A child and the job that holds its tree. Dropped, it takes the tree along: the job's handle closes.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    job: Job,
+}
+
+impl Process {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn exit_source(&self) -> Source {
+        Source(self.child.as_raw_handle())
+    }
+
+    /// How the child ended; `WouldBlock` while it runs.
+    pub(crate) fn exited(&mut self) -> io::Result<RawExit> {
+        let status = self.child.try_wait()?.ok_or(io::ErrorKind::WouldBlock)?;
+        Ok(RawExit::Code(status.code().unwrap_or_default()))
+    }
+
+    /// Ctrl-Break reaches only children that share our console, so without one there is no way to ask.
+    pub(crate) fn terminate(&self) -> bool {
+        // SAFETY: takes no pointers; the child leads a process group of its own.
+        has_console() && unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, self.pid()) } != 0
+    }
+
+    pub(crate) fn kill_tree(&self) {
+        self.job.kill();
+    }
+
+    /// Kills what the child left behind in its job. Says whether the job is empty now.
+    pub(crate) fn sweep(&mut self) -> io::Result<bool> {
+        if self.job.is_empty()? {
+            return Ok(true);
+        }
+        self.job.kill();
+        self.job.is_empty()
+    }
+}
+
+fn has_console() -> bool {
+    // SAFETY: takes no arguments; 0 stands for no console.
+    unsafe { GetConsoleCP() != 0 }
+}
+
+/// One overlapped operation at a time, on one pipe, with a buffer of its own.
+struct Transfer {
+    pipe: OwnedHandle,
+    done: OwnedHandle,
+    overlapped: Box<OVERLAPPED>,
+    buffer: Box<[u8; PIPE_BYTES]>,
+    under_way: bool,
+}
+
+// SAFETY: the raw pointers in OVERLAPPED are the event's handle and fields of the system's; neither is
+// tied to a thread.
+unsafe impl Send for Transfer {}
+
+impl Transfer {
+    fn new(pipe: OwnedHandle) -> io::Result<Self> {
+        let done = event(true)?;
+        let overlapped = Box::new(OVERLAPPED {
+            hEvent: done.as_raw_handle(),
+            ..OVERLAPPED::default()
+        });
+        Ok(Self {
+            pipe,
+            done,
+            overlapped,
+            buffer: Box::new([0; PIPE_BYTES]),
+            under_way: false,
+        })
+    }
+
+    /// Starts an operation unless one is under way. A started one may be complete already.
+    fn begin(&mut self, start: impl FnOnce(HANDLE, &mut [u8; PIPE_BYTES], *mut OVERLAPPED) -> i32) -> io::Result<()> {
+        if self.under_way {
+            return Ok(());
+        }
+        let overlapped: *mut OVERLAPPED = &mut *self.overlapped;
+        let started = start(self.pipe.as_raw_handle(), &mut self.buffer, overlapped);
+        match check(started) {
+            Err(error) if error.raw_os_error() != Some(ERROR_IO_PENDING as i32) => Err(error),
+            _ => {
+                self.under_way = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// How many bytes the operation moved; `WouldBlock` while it is under way.
+    fn end(&mut self) -> io::Result<usize> {
+        let mut moved = 0;
+        // SAFETY: the operation was started on this pipe with this struct, which is not touched meanwhile.
+        let done = unsafe {
+            GetOverlappedResult(self.pipe.as_raw_handle(), &*self.overlapped, &mut moved, 0)
+        };
+        match check(done) {
+            Err(error) if error.raw_os_error() == Some(ERROR_IO_INCOMPLETE as i32) => {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            result => {
+                self.under_way = false;
+                result.map(|()| moved as usize)
+            }
+        }
+    }
+}
+
+impl Drop for Transfer {
+    /// The system writes to the buffer until the operation has ended, so its end is awaited: for a
+    /// cancelled operation on a pipe that is now.
+    fn drop(&mut self) {
+        if !self.under_way {
+            return;
+        }
+        let mut moved = 0;
+        // SAFETY: the operation was started on this pipe with this struct.
+        unsafe { CancelIoEx(self.pipe.as_raw_handle(), &*self.overlapped) };
+        // SAFETY: as above; both live until the call returns.
+        unsafe { GetOverlappedResult(self.pipe.as_raw_handle(), &*self.overlapped, &mut moved, 1) };
+    }
+}
+
+impl std::fmt::Debug for Transfer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transfer")
+            .field("pipe", &self.pipe)
+            .field("under_way", &self.under_way)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a pipe says when its other side is closed.
+fn is_end(error: &io::Error) -> bool {
+    let code = error.raw_os_error().unwrap_or_default() as u32;
+    [ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_NO_DATA, ERROR_OPERATION_ABORTED].contains(&code)
+}
+
+/// Our end of a pipe that the child writes to.
+#[derive(Debug)]
+pub(crate) struct OutputPipe(Transfer);
+
+impl OutputPipe {
+    fn new(pipe: OwnedHandle) -> io::Result<Self> {
+        Transfer::new(pipe).map(Self)
+    }
+
+    /// Adds what is in the pipe, at most as much as the buffer has spare; 0 is the pipe's end.
+    pub(crate) fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let most = (buffer.capacity() - buffer.len()).min(PIPE_BYTES) as u32;
+        let begun = self.0.begin(|pipe, bytes, overlapped| {
+            // SAFETY: buffer and struct are boxed, and neither is touched or freed before the end.
+            unsafe { ReadFile(pipe, bytes.as_mut_ptr(), most, ptr::null_mut(), overlapped) }
+        });
+        match begun.and_then(|()| self.0.end()) {
+            // A write of nothing is not the end.
+            Ok(0) => Err(io::ErrorKind::Interrupted.into()),
+            Ok(read) => {
+                buffer.extend_from_slice(&self.0.buffer[..read]);
+                Ok(read)
+            }
+            Err(error) if is_end(&error) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        Source(self.0.done.as_raw_handle())
+    }
+}
+
+/// Our end of a pipe that the child reads from.
+#[derive(Debug)]
+pub(crate) struct InputPipe(Transfer);
+
+impl InputPipe {
+    fn new(pipe: OwnedHandle) -> io::Result<Self> {
+        Transfer::new(pipe).map(Self)
+    }
+
+    /// After `WouldBlock` it must be called with the same bytes again: they are on their way.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let most = bytes.len().min(PIPE_BYTES);
+        self.0.begin(|pipe, buffer, overlapped| {
+            buffer[..most].copy_from_slice(&bytes[..most]);
+            // SAFETY: buffer and struct are boxed, and neither is touched or freed before the end.
+            unsafe { WriteFile(pipe, buffer.as_ptr(), most as u32, ptr::null_mut(), overlapped) }
+        })?;
+        self.0.end()
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        Source(self.0.done.as_raw_handle())
+    }
+}
+
+/// A handle that a driver waits on. The driver owns what it names for as long as it waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source(HANDLE);
+
+/// Readiness from waits of the system's thread pool, each of which wakes a task once.
+#[derive(Debug, Default)]
+pub(crate) struct Watches([Option<Registration>; Role::COUNT]);
+
+/// The driver on a thread of ours uses the same waits: they wake it by its [`Kick`].
+pub(crate) type Polled = Watches;
+
+impl Watches {
+    pub(crate) fn bind<'a>(&'a mut self, cx: &'a Context<'_>) -> impl Readiness + 'a {
+        struct Bound<'a> {
+            watches: &'a mut Watches,
+            waker: &'a Waker,
+        }
+        impl Readiness for Bound<'_> {
+            fn attempt<T>(
+                &mut self,
+                role: Role,
+                source: Source,
+                op: &mut dyn FnMut() -> io::Result<T>,
+            ) -> Poll<io::Result<T>> {
+                match op() {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    result => return Poll::Ready(result),
+                }
+                // A handle that is signalled by now ends its wait at once: no wake-up is lost.
+                let watch = &mut self.watches.0[role.index()];
+                if !watch.as_ref().is_some_and(|watch| watch.will_wake(self.waker)) {
+                    *watch = None;
+                    *watch = Some(Registration::new(source, self.waker.clone())?);
+                }
+                Poll::Pending
+            }
+
+            fn forget(&mut self, role: Role) {
+                self.watches.0[role.index()] = None;
+            }
+        }
+        Bound {
+            watches: self,
+            waker: cx.waker(),
+        }
+    }
+}
+
+/// Nothing here uses tokio's I/O driver.
+pub(crate) fn need_tokio_io() {}
+
+/// One wait of the system's thread pool. Ends before its context is freed.
+#[derive(Debug)]
+struct Registration {
+    wait: HANDLE,
+    context: Box<WaitContext>,
+}
+
+#[derive(Debug)]
+struct WaitContext {
+    waker: Waker,
+    /// Release by the callback, Acquire by `will_wake`: a wait that has ended is not taken for a live one.
+    ended: AtomicBool,
+}
+
+// SAFETY: the wait's handle may be used from any thread, and the context is Send.
+unsafe impl Send for Registration {}
+
+impl Registration {
+    fn new(source: Source, waker: Waker) -> io::Result<Self> {
+        let context = Box::new(WaitContext {
+            waker,
+            ended: AtomicBool::new(false),
+        });
+        let mut wait = ptr::null_mut();
+        // SAFETY: the context is boxed and freed only after the wait has been unregistered.
+        let registered = unsafe {
+            RegisterWaitForSingleObject(
+                &mut wait,
+                source.0,
+                Some(wake),
+                (&raw const *context).cast(),
+                INFINITE,
+                WT_EXECUTEINWAITTHREAD | WT_EXECUTEONLYONCE,
+            )
+        };
+        check(registered)?;
+        Ok(Self { wait, context })
+    }
+
+    fn will_wake(&self, waker: &Waker) -> bool {
+        !self.context.ended.load(Ordering::Acquire) && self.context.waker.will_wake(waker)
+    }
+}
+
+impl Drop for Registration {
+    /// Waits for a callback that runs right now, which is one wake-up long.
+    fn drop(&mut self) {
+        // SAFETY: the wait was registered and is unregistered once.
+        unsafe { UnregisterWaitEx(self.wait, INVALID_HANDLE_VALUE) };
+    }
+}
+
+unsafe extern "system" fn wake(context: *mut c_void, _timed_out: bool) {
+    // SAFETY: the registration keeps the context until no callback can run any more.
+    let context = unsafe { &*context.cast::<WaitContext>() };
+    context.ended.store(true, Ordering::Release);
+    context.waker.wake_by_ref();
+}
+
+/// Ends the [`wait`] of another thread, now or the next one.
+#[derive(Debug)]
+pub(crate) struct Kick(OwnedHandle);
+
+impl Kick {
+    pub(crate) fn new() -> io::Result<Self> {
+        event(false).map(Self)
+    }
+
+    pub(crate) fn kick(&self) {
+        // SAFETY: the handle is open.
+        unsafe { SetEvent(self.0.as_raw_handle()) };
+    }
+}
+
+/// Sleeps until the kick comes, which the jobs' waits give too, or the time is reached.
+pub(crate) fn wait<'a>(
+    kick: &Kick,
+    _jobs: impl Iterator<Item = (Vec<(Role, Source)>, &'a mut Polled)>,
+    until: Option<Instant>,
+) {
+    let milliseconds = until.map_or(INFINITE, |until| {
+        let left = until.saturating_duration_since(Instant::now());
+        // Rounded up, so that the time has been reached; a day at most.
+        left.as_micros().div_ceil(1000).min(86_400_000) as u32
+    });
+    // SAFETY: the handle is open.
+    unsafe { WaitForSingleObject(kick.0.as_raw_handle(), milliseconds) };
+}
+
+/// Windows decides by the file's ending, which the look-up has seen to.
+pub(crate) fn is_executable(file: &Path) -> bool {
+    file.is_file()
+}
