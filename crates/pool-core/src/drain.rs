@@ -72,6 +72,9 @@ impl<M: Manager> Drain<M> {
     /// Parks the calling thread.
     pub fn wait(mut self) -> Result<(), DrainError> {
         self.parked = true;
+        if let Some(timer) = &mut self.timer {
+            timer.park();
+        }
         park::wait(self)
     }
 

@@ -5,66 +5,25 @@
 //! panic, at its timeout, or because the runtime that ran it is gone.
 
 use std::{
-    any::Any,
-    future::{Future, poll_fn},
+    future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
     task::Poll,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use crate::{
-    ledger::Failure,
+    effects::Failure,
+    foreign::{Fault, forget_panics, guarded, panic_message},
     loan::{Loan, Phase},
     manager::{CreateCx, Manager, Metrics, Reason},
     shared::Shared,
     signal::Signal,
     slots::{Claim, Occupant},
-    timer::{Timer, Timers},
-    upkeep::{Job, Place, forget_panics},
+    timer::Timer,
+    upkeep::{Job, Place},
 };
-
-/// Why foreign code gave no result.
-pub(crate) enum Fault {
-    Panicked(Arc<str>),
-    TimedOut(Duration),
-}
-
-/// Runs foreign code: its panics are caught, and its time is limited.
-pub(crate) async fn guarded<F: Future>(
-    timers: &Timers,
-    limit: Option<Duration>,
-    start: impl FnOnce() -> F,
-) -> Result<F::Output, Fault> {
-    let future = match catch_unwind(AssertUnwindSafe(start)) {
-        Ok(future) => future,
-        Err(payload) => return Err(Fault::Panicked(message(&*payload))),
-    };
-    let mut future = pin!(future);
-    let mut timer: Option<Timer> = None;
-    poll_fn(|cx| {
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-            Ok(Poll::Ready(output)) => return Poll::Ready(Ok(output)),
-            Ok(Poll::Pending) => {}
-            Err(payload) => return Poll::Ready(Err(Fault::Panicked(message(&*payload)))),
-        }
-        // The clock is read at the first pending, and not before.
-        let Some(limit) = limit else {
-            return Poll::Pending;
-        };
-        let timer = timer.get_or_insert_with(|| timers.after(limit));
-        timer.poll(cx).map(|()| Err(Fault::TimedOut(limit)))
-    })
-    .await
-}
-
-/// What a panic said.
-fn message(payload: &(dyn Any + Send)) -> Arc<str> {
-    let text = payload.downcast_ref::<&'static str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message").into()
-}
 
 /// A job that creates the resource for this slot.
 pub(crate) fn create<M: Manager>(shared: &Arc<Shared<M>>, claim: Claim<M::Resource>) -> Job {
@@ -144,6 +103,7 @@ pub(crate) fn destroy<M: Manager>(
         shared: Arc::clone(shared),
         claim: Some(claim),
         occupant,
+        why,
         done,
     };
     let job: Job = Box::pin(async move {
@@ -171,7 +131,11 @@ pub(crate) fn destroy<M: Manager>(
         }
         drop(slot);
     });
-    shared.upkeep.begin(job, place);
+    match place {
+        Place::Anywhere => shared.upkeep.begin(job, place),
+        // Not even a first poll in the middle of a runtime's end.
+        Place::OwnThread => shared.upkeep.send(job, place),
+    }
 }
 
 /// Resets what is in this slot, recycling already.
@@ -232,7 +196,7 @@ impl<M: Manager> Creating<M> {
             Failure::Error(error) => {
                 let explain = || Arc::from(&*self.shared.manager.explain(error));
                 let explained = catch_unwind(AssertUnwindSafe(explain));
-                explained.unwrap_or_else(|payload| message(&*payload))
+                explained.unwrap_or_else(|payload| panic_message(&*payload))
             }
             Failure::Panicked(what) => Arc::clone(what),
             Failure::TimedOut(after) => format!("it took more than {after:?}").into(),
@@ -274,14 +238,16 @@ struct Destroying<M: Manager> {
     claim: Option<Claim<M::Resource>>,
     /// Until the job has begun.
     occupant: Option<Occupant<M::Resource>>,
+    why: Reason,
     done: Option<Arc<Signal>>,
 }
 
 impl<M: Manager> Drop for Destroying<M> {
     fn drop(&mut self) {
         // First, so that the slot is free only when the resource is gone.
-        let occupant = self.occupant.take();
-        forget_panics(|| drop(occupant));
+        if let Some(Occupant { resource, .. }) = self.occupant.take() {
+            forget_panics(|| self.shared.manager.abandon(resource, self.why));
+        }
         if let Some(claim) = self.claim.take() {
             let effects = self.shared.ledger.lock().destroyed(claim);
             self.shared.perform(effects, Place::Anywhere);

@@ -18,9 +18,10 @@
 //! only when nothing is idle; enough creates are under way for all who wait, or there is no room;
 //! more than `max_size` slots are occupied only after a shrink.
 
-use std::{panic::Location, sync::Arc, task::Waker, time::Duration};
+use std::{panic::Location, sync::Arc, task::Waker};
 
 use crate::{
+    effects::{Admission, Ask, Effects, Failure, Grant},
     index_set::IndexSet,
     limits::Limits,
     manager::Reason,
@@ -39,8 +40,6 @@ pub(crate) trait Mint {
     fn index(right: &Self::Right) -> u32;
 }
 
-type Place = &'static Location<'static>;
-
 /// See the module's documentation. `E` is the error of a create.
 pub(crate) struct Ledger<S: Mint, E> {
     limits: Limits,
@@ -51,62 +50,10 @@ pub(crate) struct Ledger<S: Mint, E> {
     counts: [usize; State::COUNT],
     vacant: IndexSet,
     idle: IndexSet,
-    queue: Queue<Grant<S::Right, E>, Place>,
+    queue: Queue<Grant<S::Right, E>, &'static Location<'static>>,
     drains: Queue<(), ()>,
     next_id: u64,
     last_create_error: Option<Arc<str>>,
-}
-
-/// Who asks for a slot.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask {
-    pub(crate) priority: Priority,
-    pub(crate) caller: Place,
-    pub(crate) end: End,
-}
-
-/// The answer to `acquire`.
-#[derive(Debug)]
-#[must_use]
-pub(crate) enum Admission<T, E> {
-    Lent(T),
-    Queued(Ticket, Effects<T, E>),
-    Saturated { waiters: usize },
-    Closed,
-}
-
-/// What a waiter gets.
-#[derive(Debug)]
-pub(crate) enum Grant<T, E> {
-    /// One that has been used before: to be checked.
-    Used(T),
-    /// One that was created for whoever waits.
-    Fresh(T),
-    Failed(Failure<E>),
-    Closed,
-}
-
-/// Why a create gave nothing.
-#[derive(Debug)]
-pub(crate) enum Failure<E> {
-    Error(E),
-    Panicked(Arc<str>),
-    TimedOut(Duration),
-}
-
-/// What is to be done once the lock is released.
-#[derive(Debug)]
-#[must_use = "effects are what an event asks for"]
-pub(crate) struct Effects<T, E> {
-    /// The usual case: one waiter to be woken.
-    pub(crate) wake: Option<Waker>,
-    pub(crate) wakes: Vec<Waker>,
-    pub(crate) creates: Vec<T>,
-    pub(crate) destroys: Vec<(T, Reason)>,
-    /// A failure that nobody waits for.
-    pub(crate) unheard: Option<Failure<E>>,
-    /// To be dropped, not woken.
-    pub(crate) spent: Option<Waker>,
 }
 
 /// A resource that a caller has.
@@ -114,7 +61,7 @@ pub(crate) struct Effects<T, E> {
 pub(crate) struct Loan {
     pub(crate) index: u32,
     pub(crate) id: u64,
-    pub(crate) caller: Option<Place>,
+    pub(crate) caller: Option<&'static Location<'static>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +83,7 @@ struct Record<T> {
     /// Present exactly while the slot is vacant or idle.
     right: Option<T>,
     id: u64,
-    caller: Option<Place>,
+    caller: Option<&'static Location<'static>>,
 }
 
 impl<S: Mint, E> Ledger<S, E> {
@@ -219,9 +166,10 @@ impl<S: Mint, E> Ledger<S, E> {
         let waiters = self.queue.waiting();
         // Whoever a create will serve does not count against the bound, nor does one that comes
         // back for another resource: it had its place.
-        let room = usize::from(self.size() < self.limits.max_size);
-        let uncovered = waiters.saturating_sub(self.count(State::Creating) + room) + 1 - room;
-        if ask.end == End::Back && uncovered > self.limits.max_waiters {
+        let room = self.limits.max_size.saturating_sub(self.size());
+        let served = self.count(State::Creating) + room;
+        let bound = self.limits.max_waiters.saturating_add(served);
+        if ask.end == End::Back && waiters >= bound {
             return Admission::Saturated { waiters };
         }
         let Ask {
@@ -241,7 +189,7 @@ impl<S: Mint, E> Ledger<S, E> {
     }
 
     /// An idle one, if nothing has to be waited for.
-    pub(crate) fn try_acquire(&mut self, caller: Place) -> Option<S::Right> {
+    pub(crate) fn try_acquire(&mut self, caller: &'static Location<'static>) -> Option<S::Right> {
         if self.closed {
             None
         } else {
@@ -249,13 +197,14 @@ impl<S: Mint, E> Ledger<S, E> {
         }
     }
 
-    /// This one, if it is idle.
+    /// Idle -> recycling, if it is idle: to be looked at.
     pub(crate) fn take_idle_at(&mut self, index: u32) -> Option<S::Right> {
-        if self.idle.remove(index) {
-            self.lend(index, None)
-        } else {
-            None
+        if !self.idle.remove(index) {
+            return None;
         }
+        let right = self.lend(index, None)?;
+        self.set(index, State::Recycling);
+        Some(right)
     }
 
     pub(crate) fn look(
@@ -402,15 +351,18 @@ impl<S: Mint, E> Ledger<S, E> {
 
     /// Waits for a closed pool to be empty.
     pub(crate) fn join_drains(&mut self) -> Ticket {
-        let ticket = self.drains.join(Request {
-            priority: Priority::Normal,
-            weight: 1,
-            note: (),
-            end: End::Back,
-        });
-        let mut effects = Effects::<S::Right, E>::none();
-        // A fresh entry has no waker, so there is nobody to wake here.
-        self.tell_drains(&mut effects);
+        let (priority, weight, note, end) = (Priority::Normal, 1, (), End::Back);
+        let request = Request {
+            priority,
+            weight,
+            note,
+            end,
+        };
+        let ticket = self.drains.join(request);
+        if self.closed && self.size() == 0 {
+            // Those before it have been told, and it has no waker yet: there is nobody to wake.
+            let _ = self.drains.grant(());
+        }
         ticket
     }
 
@@ -456,13 +408,13 @@ impl<S: Mint, E> Ledger<S, E> {
     }
 
     #[inline]
-    fn take_idle(&mut self, caller: Place) -> Option<S::Right> {
+    fn take_idle(&mut self, caller: &'static Location<'static>) -> Option<S::Right> {
         let index = self.idle.pop_first()?;
         self.lend(index, Some(caller))
     }
 
     #[inline]
-    fn lend(&mut self, index: u32, caller: Option<Place>) -> Option<S::Right> {
+    fn lend(&mut self, index: u32, caller: Option<&'static Location<'static>>) -> Option<S::Right> {
         self.set(index, State::InUse);
         let record = &mut self.records[index as usize];
         record.caller = caller;
@@ -548,16 +500,8 @@ impl<S: Mint, E> Ledger<S, E> {
     }
 }
 
-impl<T, E> Effects<T, E> {
-    #[inline]
-    pub(crate) fn none() -> Self {
-        Self {
-            wake: None,
-            wakes: Vec::new(),
-            creates: Vec::new(),
-            destroys: Vec::new(),
-            unheard: None,
-            spent: None,
-        }
-    }
-}
+#[cfg(all(test, not(loom)))]
+mod model;
+
+#[cfg(all(test, loom))]
+mod loom_models;

@@ -12,6 +12,7 @@ mod pool;
 mod builder;
 mod drain;
 mod acquire;
+mod attempt;
 mod guard;
 mod shared;
 mod jobs;
@@ -19,14 +20,18 @@ mod loan;
 mod upkeep;
 mod manager;
 mod semaphore;
+mod acquire_permit;
+mod permit;
 mod permits;
 mod slots;
 mod ledger;
+mod effects;
 mod queue;
 mod index_set;
 mod limits;
 mod status;
 mod error;
+mod foreign;
 mod clock;
 #[doc(hidden)]
 pub mod timer;
@@ -35,15 +40,15 @@ mod signal;
 mod sync;
 
 pub use acquire::{Acquire, AcquireOwned};
+pub use acquire_permit::{AcquirePermit, AcquirePermitOwned};
 pub use builder::Builder;
 pub use drain::Drain;
 pub use error::{AcquireError, ConfigError, DrainError, Holder, Phase};
 pub use guard::{Guard, OwnedGuard};
 pub use limits::Limits;
 pub use manager::{CreateCx, Manager, Metrics, Reason, Reject, Verdict};
+pub use permit::{OwnedPermit, Permit};
 pub use pool::Pool;
 pub use queue::Priority;
-pub use semaphore::{
-    AcquirePermit, AcquirePermitOwned, OwnedPermit, Permit, PermitError, Semaphore,
-};
+pub use semaphore::{PermitError, Semaphore};
 pub use status::Status;

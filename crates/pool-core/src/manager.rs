@@ -97,8 +97,7 @@ pub trait Manager: Send + Sync + 'static {
         async move { drop(resource) }
     }
 
-    /// The last resort where nothing can be awaited: what is left in a slot when the memory of the
-    /// pool goes away (a guard was forgotten).
+    /// The last resort where nothing can be awaited: no runtime, and no thread for the pool either.
     fn abandon(&self, resource: Self::Resource, why: Reason) {
         let _ = why;
         drop(resource);

@@ -33,7 +33,7 @@ pub(crate) enum Answer {
 #[must_use]
 pub(crate) enum Admission {
     Granted,
-    Queued(Ticket),
+    Queued(Ticket, Vec<Waker>),
     Closed,
     Saturated { waiters: usize },
     TooLarge { total: usize },
@@ -102,13 +102,9 @@ impl Permits {
             end: End::Back,
         };
         let ticket = self.queue.join(request);
-        // A more urgent one may fit where the head does not.
+        // A more urgent one may fit where the head did not.
         let woken = self.hand_out();
-        debug_assert!(
-            woken.is_empty(),
-            "only the newcomer can fit, and it has no waker yet"
-        );
-        Admission::Queued(ticket)
+        Admission::Queued(ticket, woken)
     }
 
     pub(crate) fn look(

@@ -277,21 +277,17 @@ impl<G, N> Queue<G, N> {
     }
 
     fn next(&self) -> Option<u32> {
-        let heads = self
-            .classes
-            .iter()
-            .map(|class| class.head)
-            .filter(|head| *head != NONE);
-        // The lowest class whose head is out of patience, else the highest class: every class
-        // below the chosen one still has some.
-        let mut chosen = None;
-        for head in heads {
-            chosen = Some(head);
-            if self.overtaken(head) >= PATIENCE {
-                break;
-            }
-        }
-        chosen
+        let heads = || {
+            self.classes
+                .iter()
+                .map(|class| class.head)
+                .filter(|head| *head != NONE)
+        };
+        // Where several have been overtaken too often, the first come goes first, or the others
+        // would overtake it once more.
+        let impatient = heads().filter(|head| self.overtaken(*head) >= PATIENCE);
+        let first_come = impatient.min_by_key(|head| self.entry(*head).seen.iter().sum::<u64>());
+        first_come.or_else(|| heads().next_back())
     }
 
     /// How many later arrivals of higher classes were served before this entry. One that gave up

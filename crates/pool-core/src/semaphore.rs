@@ -1,24 +1,14 @@
 //! Permits without resources: how many may do something at once.
 
-use std::{
-    borrow::Borrow,
-    fmt,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, Waker, ready},
-    time::{Duration, Instant},
-};
-
-use tokio::task::coop;
+use std::{fmt, sync::Arc, task::Waker, time::Duration};
 
 use crate::{
-    park,
-    permits::{Admission, Answer, Permits},
-    queue::{Look, Priority, Ticket},
+    acquire_permit::{AcquirePermit, AcquirePermitOwned},
+    foreign::forget_panics,
+    permit::{Held, OwnedPermit, Permit},
+    permits::Permits,
     sync::Lock,
-    timer::{Timer, Timers},
-    upkeep::forget_panics,
+    timer::Timers,
 };
 
 /// A counting semaphore: strictly first come, first served.
@@ -43,8 +33,8 @@ use crate::{
 /// # }
 /// ```
 pub struct Semaphore {
-    permits: Lock<Permits>,
-    timers: Timers,
+    pub(crate) permits: Lock<Permits>,
+    pub(crate) timers: Timers,
 }
 
 /// Why a permit was not given.
@@ -143,7 +133,7 @@ impl Semaphore {
     /// # Cancel safety
     /// See [`AcquirePermit`].
     pub fn acquire_many(&self, count: usize) -> AcquirePermit<'_> {
-        AcquirePermit(Attempt::new(self, count))
+        AcquirePermit::new(self, count)
     }
 
     /// As [`acquire`](Semaphore::acquire), with a permit that does not borrow.
@@ -159,7 +149,7 @@ impl Semaphore {
     /// # Errors
     /// See [`PermitError`].
     pub fn acquire_many_owned(self: Arc<Self>, count: usize) -> AcquirePermitOwned {
-        AcquirePermitOwned(Attempt::new(self, count))
+        AcquirePermitOwned::new(self, count)
     }
 
     /// One permit, if it is there and nobody waits for it.
@@ -170,7 +160,7 @@ impl Semaphore {
     /// This many permits, if they are there and nobody waits for some.
     pub fn try_acquire_many(&self, count: usize) -> Option<Permit<'_>> {
         let granted = self.permits.lock().try_acquire(count);
-        granted.then(|| Permit(Held { home: self, count }))
+        granted.then(|| Permit::new(Held::new(self, count)))
     }
 
     /// As [`try_acquire`](Semaphore::try_acquire), with a permit that does not borrow.
@@ -181,7 +171,7 @@ impl Semaphore {
     /// As [`try_acquire_many`](Semaphore::try_acquire_many), with a permit that does not borrow.
     pub fn try_acquire_many_owned(self: Arc<Self>, count: usize) -> Option<OwnedPermit> {
         let granted = self.permits.lock().try_acquire(count);
-        granted.then(|| OwnedPermit(Held { home: self, count }))
+        granted.then(|| OwnedPermit::new(Held::new(self, count)))
     }
 
     /// Changes how many permits there are. More are handed out at once; with fewer, nothing is
@@ -223,326 +213,16 @@ impl Semaphore {
         self.permits.lock().waiting()
     }
 
-    fn release(&self, count: usize) {
+    pub(crate) fn release(&self, count: usize) {
         let woken = self.permits.lock().release(count);
         wake(woken);
     }
 }
 
-fn wake(woken: Vec<Waker>) {
+/// Wakes outside the lock.
+pub(crate) fn wake(woken: Vec<Waker>) {
     for waker in woken {
         forget_panics(|| waker.wake());
-    }
-}
-
-/// The future of [`Semaphore::acquire`] and [`Semaphore::acquire_many`].
-///
-/// # Cancel safety
-/// May be dropped at any time: its place in the queue, or the permits that had just been handed to
-/// it, go to the next caller.
-#[derive(Debug)]
-#[must_use = "acquires nothing unless awaited"]
-pub struct AcquirePermit<'a>(Attempt<&'a Semaphore>);
-
-/// The future of [`Semaphore::acquire_owned`] and [`Semaphore::acquire_many_owned`].
-///
-/// # Cancel safety
-/// As for [`AcquirePermit`].
-#[derive(Debug)]
-#[must_use = "acquires nothing unless awaited"]
-pub struct AcquirePermitOwned(Attempt<Arc<Semaphore>>);
-
-/// Permits that go back when this is dropped. Borrows its semaphore.
-#[derive(Debug)]
-#[must_use = "a permit goes back at once when it is not kept"]
-pub struct Permit<'a>(Held<&'a Semaphore>);
-
-/// Permits that go back when this is dropped. `'static`.
-#[derive(Debug)]
-#[must_use = "a permit goes back at once when it is not kept"]
-pub struct OwnedPermit(Held<Arc<Semaphore>>);
-
-impl<'a> AcquirePermit<'a> {
-    /// Allows this long. Without it, the wait has no end. The clock starts at the first wait.
-    pub fn deadline(mut self, total: Duration) -> Self {
-        self.0.deadline = Some(total);
-        self
-    }
-
-    /// Waits in this class.
-    pub fn priority(mut self, priority: Priority) -> Self {
-        self.0.priority = priority;
-        self
-    }
-
-    /// How many callers are served before this one, as things stand; `None` when it is not in the
-    /// queue. Walks the queue.
-    #[must_use]
-    pub fn ahead(&self) -> Option<usize> {
-        self.0.ahead()
-    }
-
-    /// Waits on this thread; needs no runtime.
-    ///
-    /// # Errors
-    /// See [`PermitError`].
-    ///
-    /// # Blocking
-    /// Parks the calling thread.
-    pub fn wait(self) -> Result<Permit<'a>, PermitError> {
-        self.0.wait().map(Permit)
-    }
-}
-
-impl AcquirePermitOwned {
-    /// Allows this long. Without it, the wait has no end. The clock starts at the first wait.
-    pub fn deadline(mut self, total: Duration) -> Self {
-        self.0.deadline = Some(total);
-        self
-    }
-
-    /// Waits in this class.
-    pub fn priority(mut self, priority: Priority) -> Self {
-        self.0.priority = priority;
-        self
-    }
-
-    /// How many callers are served before this one, as things stand; `None` when it is not in the
-    /// queue. Walks the queue.
-    #[must_use]
-    pub fn ahead(&self) -> Option<usize> {
-        self.0.ahead()
-    }
-
-    /// Waits on this thread; needs no runtime.
-    ///
-    /// # Errors
-    /// See [`PermitError`].
-    ///
-    /// # Blocking
-    /// Parks the calling thread.
-    pub fn wait(self) -> Result<OwnedPermit, PermitError> {
-        self.0.wait().map(OwnedPermit)
-    }
-}
-
-impl Permit<'_> {
-    /// How many permits this is.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.count
-    }
-}
-
-impl OwnedPermit {
-    /// How many permits this is.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.count
-    }
-}
-
-impl<'a> Future for AcquirePermit<'a> {
-    type Output = Result<Permit<'a>, PermitError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(cx).map_ok(Permit)
-    }
-}
-
-impl Future for AcquirePermitOwned {
-    type Output = Result<OwnedPermit, PermitError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll(cx).map_ok(OwnedPermit)
-    }
-}
-
-/// The right to some permits; `H` is how it holds on to its semaphore.
-struct Held<H: Borrow<Semaphore>> {
-    home: H,
-    count: usize,
-}
-
-impl<H: Borrow<Semaphore>> Drop for Held<H> {
-    fn drop(&mut self) {
-        self.home.borrow().release(self.count);
-    }
-}
-
-/// What both futures are.
-struct Attempt<H: Borrow<Semaphore>> {
-    /// `None` once the permit has it.
-    home: Option<H>,
-    count: usize,
-    deadline: Option<Duration>,
-    priority: Priority,
-    state: State,
-    timer: Option<Timer>,
-    parked: bool,
-}
-
-enum State {
-    Start,
-    Queued(Ticket),
-    Done,
-}
-
-impl<H: Borrow<Semaphore>> Attempt<H> {
-    fn new(home: H, count: usize) -> Self {
-        let (deadline, priority, state, timer) = (None, Priority::Normal, State::Start, None);
-        Self {
-            home: Some(home),
-            count,
-            deadline,
-            priority,
-            state,
-            timer,
-            parked: false,
-        }
-    }
-
-    fn wait(mut self) -> Result<Held<H>, PermitError> {
-        self.parked = true;
-        park::wait(self)
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
-        // A task that always finds a permit would never yield otherwise.
-        let coop = ready!(coop::poll_proceed(cx));
-        let outcome = self.advance(cx);
-        if outcome.is_ready() {
-            coop.made_progress();
-        }
-        outcome
-    }
-
-    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
-        loop {
-            match std::mem::replace(&mut self.state, State::Done) {
-                State::Start => {
-                    let requested = self.count;
-                    let admission = self.home().permits.lock().acquire(requested, self.priority);
-                    match admission {
-                        Admission::Granted => return Poll::Ready(Ok(self.held())),
-                        Admission::Queued(ticket) => self.state = State::Queued(ticket),
-                        Admission::Closed => return Poll::Ready(Err(PermitError::Closed)),
-                        Admission::Saturated { waiters } => {
-                            return Poll::Ready(Err(PermitError::Saturated { waiters }));
-                        }
-                        Admission::TooLarge { total } => {
-                            return Poll::Ready(Err(PermitError::TooLarge { requested, total }));
-                        }
-                    }
-                }
-                State::Queued(ticket) => match self.look(ticket, cx.waker()) {
-                    Ok(Answer::Granted) => return Poll::Ready(Ok(self.held())),
-                    Ok(Answer::Closed) => return Poll::Ready(Err(PermitError::Closed)),
-                    Ok(Answer::TooLarge) => {
-                        let (requested, total) = (self.count, self.home().total());
-                        return Poll::Ready(Err(PermitError::TooLarge { requested, total }));
-                    }
-                    Err(ticket) => {
-                        self.state = State::Queued(ticket);
-                        let waited = ready!(self.poll_deadline(cx));
-                        self.cancel();
-                        let (requested, total) = (self.count, self.home().total());
-                        return Poll::Ready(Err(PermitError::Timeout {
-                            waited,
-                            requested,
-                            total,
-                        }));
-                    }
-                },
-                State::Done => panic!("an acquire was polled after it had ended"),
-            }
-        }
-    }
-
-    fn look(&self, mut ticket: Ticket, waker: &Waker) -> Result<Answer, Ticket> {
-        // The waker is cloned, and an old one dropped, outside the lock.
-        let mut spare = None;
-        loop {
-            let look = self.home().permits.lock().look(ticket, waker, &mut spare);
-            match look {
-                Look::Granted(answer) => return Ok(answer),
-                Look::Waiting(ticket) => return Err(ticket),
-                Look::NeedsWaker(same) => ticket = same,
-            }
-            spare = Some(waker.clone());
-        }
-    }
-
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
-        let Some(limit) = self.deadline else {
-            return Poll::Pending;
-        };
-        let timer = match &mut self.timer {
-            Some(timer) => timer,
-            unset => {
-                let timer = if self.parked {
-                    Timers::parked(limit)
-                } else {
-                    self.home
-                        .as_ref()
-                        .map_or_else(Timers::new, |h| h.borrow().timers.clone())
-                        .after(limit)
-                };
-                unset.insert(timer)
-            }
-        };
-        ready!(timer.poll(cx));
-        Poll::Ready(timer.elapsed())
-    }
-
-    fn cancel(&mut self) {
-        if let State::Queued(ticket) = std::mem::replace(&mut self.state, State::Done) {
-            // The waker is dropped after the lock is released.
-            let (woken, _waker) = self.home().permits.lock().cancel(ticket, self.count);
-            wake(woken);
-        }
-    }
-
-    fn ahead(&self) -> Option<usize> {
-        match &self.state {
-            State::Queued(ticket) => self.home().permits.lock().ahead(ticket),
-            State::Start | State::Done => None,
-        }
-    }
-
-    fn held(&mut self) -> Held<H> {
-        match self.home.take() {
-            Some(home) => Held {
-                home,
-                count: self.count,
-            },
-            None => unreachable!("an attempt has its semaphore until it ends"),
-        }
-    }
-
-    fn home(&self) -> &Semaphore {
-        match &self.home {
-            Some(home) => home.borrow(),
-            None => unreachable!("an attempt has its semaphore until it ends"),
-        }
-    }
-}
-
-impl<H: Borrow<Semaphore>> Drop for Attempt<H> {
-    fn drop(&mut self) {
-        self.cancel();
-    }
-}
-
-impl<H: Borrow<Semaphore>> park::Parked for Attempt<H> {
-    type Output = Result<Held<H>, PermitError>;
-
-    fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.advance(cx)
-    }
-
-    fn parked_until(&self) -> Option<Instant> {
-        self.timer.as_ref().and_then(Timer::parked_until)
     }
 }
 
@@ -554,21 +234,6 @@ impl fmt::Debug for Semaphore {
             .field("total", &permits.total())
             .field("waiting", &permits.waiting())
             .field("closed", &permits.is_closed())
-            .finish()
-    }
-}
-
-impl<H: Borrow<Semaphore>> fmt::Debug for Held<H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held").field("count", &self.count).finish()
-    }
-}
-
-impl<H: Borrow<Semaphore>> fmt::Debug for Attempt<H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attempt")
-            .field("count", &self.count)
-            .field("ahead", &self.ahead())
             .finish()
     }
 }

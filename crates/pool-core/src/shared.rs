@@ -8,15 +8,17 @@ use std::{
 
 use crate::{
     clock::Clock,
+    effects::Effects,
     error::Holder,
+    foreign::forget_panics,
     jobs,
-    ledger::{Effects, Ledger},
+    ledger::Ledger,
     manager::Manager,
     signal::Signal,
     slots::{Claim, Slots},
     sync::Lock,
     timer::Timers,
-    upkeep::{Place, Upkeep, forget_panics},
+    upkeep::{Place, Upkeep},
 };
 
 type PoolEffects<M> = Effects<Claim<<M as Manager>::Resource>, <M as Manager>::Error>;

@@ -51,8 +51,9 @@ pub(crate) struct Occupant<R> {
 pub(crate) struct Claim<R> {
     segment: Arc<Segment<R>>,
     offset: u32,
-    /// Shared access to a claim is shared access to its resource: `Sync` only where `R` is.
-    contents: PhantomData<R>,
+    /// Shared access to a claim is shared access to its resource: `Sync` only where `R` is. As a
+    /// box, because the resource does not move with the claim: `Unpin` whatever `R` is.
+    contents: PhantomData<Box<R>>,
 }
 
 struct Segment<R> {

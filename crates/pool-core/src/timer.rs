@@ -81,10 +81,14 @@ impl Timers {
             let sleep = Box::pin(tokio::time::sleep_until(started + duration));
             return Timer(Kind::Tokio { sleep, started });
         }
+        self.on_thread(duration)
+    }
+
+    fn on_thread(&self, duration: Duration) -> Timer {
         let started = Instant::now();
-        let at = started + duration;
+        let (timers, at) = (self.clone(), started + duration);
         Timer(Kind::Thread {
-            timers: self.clone(),
+            timers,
             at,
             started,
             key: None,
@@ -163,7 +167,15 @@ impl Timer {
     /// Ready once the time is up, and ever after.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.0 {
-            Kind::Tokio { sleep, .. } => sleep.as_mut().poll(cx),
+            Kind::Tokio { sleep, .. } => {
+                let polled = catch_unwind(AssertUnwindSafe(|| sleep.as_mut().poll(cx)));
+                polled.unwrap_or_else(|_| {
+                    // Its runtime is gone: the rest of the time passes elsewhere.
+                    let rest = self.remaining();
+                    *self = Timers::new().on_thread(rest);
+                    self.poll(cx)
+                })
+            }
             Kind::Thread {
                 timers, at, key, ..
             } => {
@@ -189,6 +201,22 @@ impl Timer {
         match &self.0 {
             Kind::Tokio { started, .. } => started.elapsed(),
             Kind::Thread { started, .. } | Kind::Parked { started, .. } => started.elapsed(),
+        }
+    }
+
+    /// Turns into a timer for a thread that parks, for the rest of the time.
+    pub fn park(&mut self) {
+        *self = Timers::parked(self.remaining());
+    }
+
+    fn remaining(&self) -> Duration {
+        match &self.0 {
+            Kind::Tokio { sleep, .. } => sleep
+                .deadline()
+                .saturating_duration_since(tokio::time::Instant::now()),
+            Kind::Thread { at, .. } | Kind::Parked { at, .. } => {
+                at.saturating_duration_since(Instant::now())
+            }
         }
     }
 

@@ -21,6 +21,8 @@ use std::{
 
 use tokio::runtime::Handle;
 
+use crate::foreign::forget_panics;
+
 /// How long the thread waits for another job before it ends.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -102,13 +104,6 @@ impl Upkeep {
             Some(runtime) => drop(runtime.spawn(job)),
             None => self.thread.spawn(job),
         }
-    }
-}
-
-/// Runs foreign code in a place where a panic must not get out.
-pub(crate) fn forget_panics(run: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(run)).is_err() {
-        tracing::error!("a callback panicked");
     }
 }
 

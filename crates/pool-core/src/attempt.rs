@@ -1,0 +1,453 @@
+//! One attempt to get a resource: what both acquire futures are.
+//!
+//! | state | what it holds | what a drop does |
+//! |---|---|---|
+//! | start | nothing | nothing |
+//! | again | a refused loan | the resource is destroyed |
+//! | queued | a place in the queue | leaves the queue; a grant on its way goes to the next |
+//! | checking | a loan, inside the check | the resource goes back |
+//! | done | nothing | nothing |
+
+use std::{
+    borrow::Borrow,
+    future::Future,
+    panic::{AssertUnwindSafe, Location, catch_unwind},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Handle, task::coop};
+
+use crate::{
+    effects::{Admission, Ask, Failure, Grant},
+    error::{AcquireError, Phase},
+    foreign::{Fault, guarded},
+    jobs,
+    loan::{self, Loan},
+    manager::{Manager, Reason, Reject},
+    park,
+    queue::{End, Look, Priority, Ticket},
+    shared::Shared,
+    slots::{Claim, Occupant},
+    timer::{Timer, Timers},
+    upkeep::Place,
+};
+
+/// What both futures are: one attempt to get a resource.
+pub(crate) struct Attempt<'h, H, M>
+where
+    H: Borrow<Arc<Shared<M>>>,
+    M: Manager,
+{
+    /// `None` once a guard has it.
+    home: Option<H>,
+    state: State<'h, H, M>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) priority: Priority,
+    pub(crate) caller: &'static Location<'static>,
+    timer: Countdown,
+    mode: Mode,
+}
+
+enum State<'h, H, M>
+where
+    H: Borrow<Arc<Shared<M>>>,
+    M: Manager,
+{
+    Start,
+    /// Its resource was refused: once it is in line again, that one is destroyed.
+    Again(Loan<H, M>),
+    Queued(Ticket),
+    Checking(Check<'h, H, M>),
+    Done,
+}
+
+/// A check that was not done at once. It owns the resource meanwhile, so that dropping the one
+/// gives the other back.
+type Check<'h, H, M> = Pin<Box<dyn Future<Output = (Loan<H, M>, Checked<M>)> + Send + 'h>>;
+
+type Checked<M> = Result<Result<(), Reject<<M as Manager>::Error>>, Fault>;
+
+pub(crate) type Outcome<H, M> = Result<Loan<H, M>, AcquireError<<M as Manager>::Error>>;
+
+/// The total deadline: nothing is started before the first wait.
+enum Countdown {
+    Unset,
+    Never,
+    Running(Timer),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Polled by an executor.
+    Task,
+    /// Polled by a thread that parks in between.
+    Thread,
+}
+
+impl<'h, H, M> Attempt<'h, H, M>
+where
+    H: Borrow<Arc<Shared<M>>> + Clone + Send + Unpin + 'h,
+    M: Manager,
+{
+    pub(crate) fn new(home: H, caller: &'static Location<'static>) -> Self {
+        Self {
+            home: Some(home),
+            state: State::Start,
+            deadline: None,
+            priority: Priority::default(),
+            caller,
+            timer: Countdown::Unset,
+            mode: Mode::Task,
+        }
+    }
+
+    pub(crate) fn wait(mut self) -> Outcome<H, M> {
+        self.mode = Mode::Thread;
+        if let Countdown::Running(timer) = &mut self.timer {
+            // It has been polled already, in a runtime that may be gone, or be this very thread.
+            timer.park();
+        }
+        // The manager's code may need the runtime that the builder saw.
+        let runtime = match Handle::try_current() {
+            Ok(_) => None,
+            Err(_) => self.shared().upkeep.runtime().cloned(),
+        };
+        let _entered = runtime.as_ref().map(Handle::enter);
+        park::wait(self)
+    }
+
+    #[inline]
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
+        // A task that always finds something idle would never yield otherwise.
+        let coop = ready!(coop::poll_proceed(cx));
+        let outcome = self.advance(cx);
+        if outcome.is_ready() {
+            coop.made_progress();
+        }
+        outcome
+    }
+
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
+        loop {
+            match std::mem::replace(&mut self.state, State::Done) {
+                State::Start => {
+                    if let Some(outcome) = self.enter(End::Back) {
+                        return Poll::Ready(outcome);
+                    }
+                }
+                State::Again(refused) => {
+                    let outcome = self.enter(End::Front);
+                    // Only now, so that what its slot is used for next finds this caller in line.
+                    drop(refused);
+                    if let Some(outcome) = outcome {
+                        return Poll::Ready(outcome);
+                    }
+                }
+                State::Queued(ticket) => match self.look(ticket, cx.waker()) {
+                    Ok(Grant::Fresh(claim)) => return Poll::Ready(Ok(self.lend(claim))),
+                    Ok(Grant::Used(claim)) => {
+                        if let Some(loan) = self.check(claim) {
+                            return Poll::Ready(Ok(loan));
+                        }
+                    }
+                    Ok(Grant::Closed) => return Poll::Ready(Err(AcquireError::Closed)),
+                    Ok(Grant::Failed(failure)) => return Poll::Ready(Err(self.failed(failure))),
+                    Err(ticket) => {
+                        self.state = State::Queued(ticket);
+                        ready!(self.poll_deadline(cx));
+                        return Poll::Ready(Err(self.give_up()));
+                    }
+                },
+                State::Checking(mut check) => match check.as_mut().poll(cx) {
+                    Poll::Ready((loan, checked)) => {
+                        if let Some(loan) = self.checked(loan, checked) {
+                            return Poll::Ready(Ok(loan));
+                        }
+                    }
+                    Poll::Pending => {
+                        self.state = State::Checking(check);
+                        ready!(self.poll_deadline(cx));
+                        return Poll::Ready(Err(self.give_up()));
+                    }
+                },
+                State::Done => panic!("an acquire was polled after it had ended"),
+            }
+        }
+    }
+
+    /// Asks the pool: an outcome, or the next state is set.
+    #[inline]
+    fn enter(&mut self, end: End) -> Option<Outcome<H, M>> {
+        let (priority, caller) = (self.priority, self.caller);
+        let ask = Ask {
+            priority,
+            caller,
+            end,
+        };
+        let admission = self.shared().ledger.lock().acquire(ask);
+        match admission {
+            Admission::Lent(claim) => self.check(claim).map(Ok),
+            Admission::Queued(ticket, mut effects) => {
+                self.state = State::Queued(ticket);
+                let shared = Arc::clone(self.shared());
+                for claim in std::mem::take(&mut effects.creates) {
+                    // Here, and now: a create that is done at once needs no executor.
+                    let job = jobs::create(&shared, claim);
+                    shared.upkeep.begin(job, Place::Anywhere);
+                }
+                shared.perform(effects, Place::Anywhere);
+                None
+            }
+            Admission::Saturated { waiters } => Some(Err(AcquireError::Saturated { waiters })),
+            Admission::Closed => Some(Err(AcquireError::Closed)),
+        }
+    }
+
+    fn look(
+        &self,
+        mut ticket: Ticket,
+        waker: &Waker,
+    ) -> Result<Grant<Claim<M::Resource>, M::Error>, Ticket> {
+        // The waker is cloned, and an old one dropped, outside the lock.
+        let mut spare = None;
+        loop {
+            let look = self.shared().ledger.lock().look(ticket, waker, &mut spare);
+            match look {
+                Look::Granted(grant) => return Ok(grant),
+                Look::Waiting(ticket) => return Err(ticket),
+                Look::NeedsWaker(same) => ticket = same,
+            }
+            spare = Some(waker.clone());
+        }
+    }
+
+    #[inline]
+    fn lend(&mut self, claim: Claim<M::Resource>) -> Loan<H, M> {
+        let mut loan = self.loan(claim);
+        loan.lend();
+        loan
+    }
+
+    /// Checks a reused resource: a loan if it passes at once, else the next state is set.
+    #[inline]
+    fn check(&mut self, claim: Claim<M::Resource>) -> Option<Loan<H, M>> {
+        let mut loan = self.loan(claim);
+        if passes_at_once(&mut loan) {
+            loan.lend();
+            return Some(loan);
+        }
+        self.check_slowly(loan)
+    }
+
+    fn check_slowly(&mut self, mut loan: Loan<H, M>) -> Option<Loan<H, M>> {
+        self.home = Some(loan.home.clone());
+        let index = loan.index();
+        let mut check: Check<'h, H, M> = Box::pin(async move {
+            let checked = {
+                let (shared, Occupant { resource, metrics }) = loan.parts_mut();
+                let limit = shared.ledger.lock().limits().recycle_timeout;
+                let manager = &shared.manager;
+                guarded(&shared.timers, limit, || manager.recycle(resource, metrics)).await
+            };
+            (loan, checked)
+        });
+        let mut cx = Context::from_waker(Waker::noop());
+        match check.as_mut().poll(&mut cx) {
+            Poll::Ready((loan, checked)) => self.checked(loan, checked),
+            Poll::Pending => {
+                self.shared().ledger.lock().paused(index);
+                self.state = State::Checking(check);
+                None
+            }
+        }
+    }
+
+    fn checked(&mut self, mut loan: Loan<H, M>, checked: Checked<M>) -> Option<Loan<H, M>> {
+        let why = match checked {
+            Ok(Ok(())) => {
+                loan.shared().ledger.lock().resumed(loan.index());
+                self.home = None;
+                loan.lend();
+                return Some(loan);
+            }
+            Ok(Err(_)) => Reason::Rejected,
+            Err(Fault::Panicked(_)) => Reason::Panicked,
+            Err(Fault::TimedOut(_)) => Reason::TimedOut,
+        };
+        // Back to the head of the line: it had its turn, and got nothing.
+        loan.poison(why);
+        self.state = State::Again(loan);
+        None
+    }
+
+    fn loan(&mut self, claim: Claim<M::Resource>) -> Loan<H, M> {
+        match self.home.take() {
+            Some(home) => Loan::new(home, claim, loan::Phase::Checking),
+            None => unreachable!("an attempt has its pool until it ends"),
+        }
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Countdown::Unset = self.timer {
+            let shared = self.shared();
+            let limit = self
+                .deadline
+                .or_else(|| shared.ledger.lock().limits().acquire_timeout);
+            self.timer = match (limit, self.mode) {
+                (None, _) => Countdown::Never,
+                (Some(limit), Mode::Task) => Countdown::Running(shared.timers.after(limit)),
+                (Some(limit), Mode::Thread) => Countdown::Running(Timers::parked(limit)),
+            };
+        }
+        match &mut self.timer {
+            Countdown::Running(timer) => timer.poll(cx),
+            Countdown::Unset | Countdown::Never => Poll::Pending,
+        }
+    }
+
+    /// The time is up.
+    fn give_up(&mut self) -> AcquireError<M::Error> {
+        let shared = Arc::clone(self.shared());
+        let (phase, status, last_create_error, effects) =
+            match std::mem::replace(&mut self.state, State::Done) {
+                State::Queued(ticket) => {
+                    let mut ledger = shared.ledger.lock();
+                    let status = ledger.status();
+                    let covered = ledger.ahead(&ticket).is_some_and(|n| n < status.creating);
+                    let phase = if covered { Phase::Create } else { Phase::Wait };
+                    let cause = ledger.last_create_error();
+                    (phase, status, cause, Some(ledger.cancel(ticket)))
+                }
+                State::Checking(check) => {
+                    let (status, cause) = {
+                        let ledger = shared.ledger.lock();
+                        (ledger.status(), ledger.last_create_error())
+                    };
+                    drop(check);
+                    (Phase::Recycle, status, cause, None)
+                }
+                State::Start | State::Again(_) | State::Done => {
+                    unreachable!("only what waits can time out")
+                }
+            };
+        if let Some(effects) = effects {
+            shared.perform(effects, Place::Anywhere);
+        }
+        AcquireError::Timeout {
+            phase,
+            waited: self.waited(),
+            status,
+            last_create_error,
+        }
+    }
+
+    fn failed(&mut self, failure: Failure<M::Error>) -> AcquireError<M::Error> {
+        match failure {
+            Failure::Error(error) => AcquireError::Create(error),
+            Failure::Panicked(what) => AcquireError::CreatePanicked(what),
+            Failure::TimedOut(after) => {
+                let ledger = self.shared().ledger.lock();
+                AcquireError::Timeout {
+                    phase: Phase::Create,
+                    waited: self.waited().max(after),
+                    status: ledger.status(),
+                    last_create_error: None,
+                }
+            }
+        }
+    }
+
+    fn waited(&self) -> Duration {
+        match &self.timer {
+            Countdown::Running(timer) => timer.elapsed(),
+            Countdown::Unset | Countdown::Never => Duration::ZERO,
+        }
+    }
+}
+
+/// Whether there is nothing to check, or the check passes without a wait and without memory.
+///
+/// A future of at most one byte has captured neither the resource nor the manager (an `async`
+/// block's state alone takes that byte), so it can be polled on the stack, and a full check may
+/// start over when it is not ready. For all others this is a constant `false`.
+#[inline]
+fn passes_at_once<H, M>(loan: &mut Loan<H, M>) -> bool
+where
+    H: Borrow<Arc<Shared<M>>>,
+    M: Manager,
+{
+    fn with_size<F, T>(start: F) -> (F, usize)
+    where
+        F: FnOnce() -> T,
+    {
+        (start, size_of::<T>())
+    }
+
+    let (shared, Occupant { resource, metrics }) = loan.parts_mut();
+    let manager = &shared.manager;
+    let (start, size) = with_size(move || manager.recycle(resource, metrics));
+    if size > 1 {
+        return false;
+    }
+    let polled = catch_unwind(AssertUnwindSafe(|| {
+        let mut cx = Context::from_waker(Waker::noop());
+        matches!(pin!(start()).poll(&mut cx), Poll::Ready(Ok(())))
+    }));
+    polled.unwrap_or(false)
+}
+
+impl<H, M> Attempt<'_, H, M>
+where
+    H: Borrow<Arc<Shared<M>>>,
+    M: Manager,
+{
+    fn shared(&self) -> &Arc<Shared<M>> {
+        match &self.home {
+            Some(home) => home.borrow(),
+            None => unreachable!("an attempt has its pool until it ends"),
+        }
+    }
+
+    pub(crate) fn ahead(&self) -> Option<usize> {
+        match &self.state {
+            State::Queued(ticket) => self.shared().ledger.lock().ahead(ticket),
+            State::Start | State::Again(_) | State::Checking(_) | State::Done => None,
+        }
+    }
+}
+
+impl<H, M> Drop for Attempt<'_, H, M>
+where
+    H: Borrow<Arc<Shared<M>>>,
+    M: Manager,
+{
+    fn drop(&mut self) {
+        if let State::Queued(ticket) = std::mem::replace(&mut self.state, State::Done) {
+            let effects = self.shared().ledger.lock().cancel(ticket);
+            self.shared().perform(effects, Place::Anywhere);
+        }
+    }
+}
+
+impl<'h, H, M> park::Parked for Attempt<'h, H, M>
+where
+    H: Borrow<Arc<Shared<M>>> + Clone + Send + Unpin + 'h,
+    M: Manager,
+{
+    type Output = Outcome<H, M>;
+
+    fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Without the budget: a thread cannot yield to get a new one.
+        self.advance(cx)
+    }
+
+    fn parked_until(&self) -> Option<Instant> {
+        match &self.timer {
+            Countdown::Running(timer) => timer.parked_until(),
+            Countdown::Unset | Countdown::Never => None,
+        }
+    }
+}

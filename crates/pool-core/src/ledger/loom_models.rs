@@ -1,0 +1,281 @@
+//! Ledger and queue under every interleaving that loom can think of.
+//!
+//! What is modelled is the discipline of all callers: an event under the lock, wakers after it.
+
+use std::{
+    future::poll_fn,
+    panic::Location,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+};
+
+use loom::{
+    future::block_on,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use super::{Ledger, Mint};
+use crate::{
+    effects::{Admission, Ask, Effects, Grant},
+    limits::Limits,
+    manager::Reason,
+    permits::{self, Answer, Permits},
+    queue::{End, Look, Priority, Ticket},
+    sync::Lock,
+};
+
+struct Numbers(u32);
+
+impl Mint for Numbers {
+    type Right = u32;
+
+    fn mint(&mut self) -> u32 {
+        self.0 += 1;
+        self.0 - 1
+    }
+
+    fn index(right: &u32) -> u32 {
+        *right
+    }
+}
+
+type Book = Lock<Ledger<Numbers, ()>>;
+
+fn ledger(max_size: usize) -> loom::sync::Arc<Book> {
+    let limits = Limits {
+        max_size,
+        ..Limits::default()
+    };
+    loom::sync::Arc::new(Lock::new(Ledger::new(limits, Numbers(0))))
+}
+
+/// Carries effects out: creates succeed at once, destroys are done at once.
+fn perform(book: &Book, effects: Effects<u32, ()>) {
+    let mut todo = vec![effects];
+    while let Some(Effects {
+        wake,
+        wakes,
+        creates,
+        destroys,
+        ..
+    }) = todo.pop()
+    {
+        for right in creates {
+            todo.push(book.lock().created(right));
+        }
+        for (right, _) in destroys {
+            todo.push(book.lock().destroyed(right));
+        }
+        wake.into_iter().chain(wakes).for_each(Waker::wake);
+    }
+}
+
+fn join(book: &Book) -> Result<Ticket, Option<u32>> {
+    let ask = Ask {
+        priority: Priority::Normal,
+        caller: Location::caller(),
+        end: End::Back,
+    };
+    let admission = book.lock().acquire(ask);
+    match admission {
+        Admission::Lent(right) => Err(Some(right)),
+        Admission::Queued(ticket, effects) => {
+            perform(book, effects);
+            Ok(ticket)
+        }
+        Admission::Closed => Err(None),
+        Admission::Saturated { .. } => unreachable!("the queue is long"),
+    }
+}
+
+fn look(book: &Book, ticket: Ticket, waker: &Waker) -> Result<Option<u32>, Ticket> {
+    let mut spare = Some(waker.clone());
+    let look = book.lock().look(ticket, waker, &mut spare);
+    match look {
+        Look::Granted(Grant::Used(right) | Grant::Fresh(right)) => Ok(Some(right)),
+        Look::Granted(Grant::Closed) => Ok(None),
+        Look::Granted(Grant::Failed(_)) => unreachable!("no create fails"),
+        Look::Waiting(ticket) => Err(ticket),
+        Look::NeedsWaker(_) => unreachable!("there is one"),
+    }
+}
+
+/// Acquires, and sleeps until it is its turn; `None` when the pool is closed. A lost wake-up is a
+/// deadlock, which loom reports.
+fn acquire(book: &Book) -> Option<u32> {
+    let mut ticket = match join(book) {
+        Ok(ticket) => Some(ticket),
+        Err(outcome) => return outcome,
+    };
+    block_on(poll_fn(|cx| {
+        let Some(same) = ticket.take() else {
+            unreachable!("polled after its end")
+        };
+        match look(book, same, cx.waker()) {
+            Ok(outcome) => Poll::Ready(outcome),
+            Err(same) => {
+                ticket = Some(same);
+                Poll::Pending
+            }
+        }
+    }))
+}
+
+fn give_back(book: &Book, right: u32) {
+    let effects = book.lock().returned(right);
+    perform(book, effects);
+}
+
+#[test]
+fn a_hand_off_and_a_cancel_lose_nothing() {
+    loom::model(|| {
+        let book = ledger(1);
+        let held = acquire(&book).expect("open");
+        let giver = {
+            let book = loom::sync::Arc::clone(&book);
+            thread::spawn(move || give_back(&book, held))
+        };
+        let fickle = {
+            let book = loom::sync::Arc::clone(&book);
+            thread::spawn(move || match join(&book) {
+                Ok(ticket) => {
+                    let effects = book.lock().cancel(ticket);
+                    perform(&book, effects);
+                }
+                Err(right) => give_back(&book, right.expect("open")),
+            })
+        };
+        // Behind the fickle one or before it: its turn comes.
+        let right = acquire(&book).expect("open");
+        give_back(&book, right);
+        giver.join().expect("it does not panic");
+        fickle.join().expect("it does not panic");
+        let status = book.lock().status();
+        assert_eq!((status.idle, status.size, status.waiting), (1, 1, 0));
+    });
+}
+
+#[test]
+fn a_close_and_an_acquire_leave_nobody_behind() {
+    loom::model(|| {
+        let book = ledger(1);
+        let held = acquire(&book).expect("open");
+        let closer = {
+            let book = loom::sync::Arc::clone(&book);
+            thread::spawn(move || {
+                let effects = book.lock().close();
+                perform(&book, effects);
+            })
+        };
+        let waiter = {
+            let book = loom::sync::Arc::clone(&book);
+            thread::spawn(move || {
+                if let Some(right) = acquire(&book) {
+                    give_back(&book, right);
+                }
+            })
+        };
+        give_back(&book, held);
+        closer.join().expect("it does not panic");
+        waiter.join().expect("it does not panic");
+        assert_eq!(book.lock().status().size, 0);
+    });
+}
+
+#[test]
+fn a_resize_and_a_release_agree_on_the_debt() {
+    loom::model(|| {
+        let book = ledger(2);
+        let (one, two) = (acquire(&book).expect("open"), acquire(&book).expect("open"));
+        let resizer = {
+            let book = loom::sync::Arc::clone(&book);
+            thread::spawn(move || {
+                let mut locked = book.lock();
+                let limits = Limits {
+                    max_size: 1,
+                    ..*locked.limits()
+                };
+                let effects = locked.reconfigure(limits);
+                drop(locked);
+                perform(&book, effects);
+            })
+        };
+        let other = {
+            let book = loom::sync::Arc::clone(&book);
+            thread::spawn(move || give_back(&book, two))
+        };
+        give_back(&book, one);
+        resizer.join().expect("it does not panic");
+        other.join().expect("it does not panic");
+        let status = book.lock().status();
+        assert_eq!((status.idle, status.size, status.debt), (1, 1, 0));
+    });
+}
+
+#[test]
+fn a_discard_serves_the_next_by_a_create() {
+    loom::model(|| {
+        let book = ledger(1);
+        let held = acquire(&book).expect("open");
+        let waiter = {
+            let book = loom::sync::Arc::clone(&book);
+            thread::spawn(move || acquire(&book).expect("open"))
+        };
+        let effects = book.lock().discarded(held, Reason::Broken);
+        perform(&book, effects);
+        let right = waiter.join().expect("it does not panic");
+        give_back(&book, right);
+        assert_eq!(book.lock().status().idle, 1);
+    });
+}
+
+/// Notes that it was woken.
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+#[test]
+fn permits_and_a_cancel_lose_nothing() {
+    loom::model(|| {
+        let permits = loom::sync::Arc::new(Lock::new(Permits::new(2)));
+        assert!(permits.lock().try_acquire(2));
+        let flag = Arc::new(Flag(AtomicBool::new(false)));
+        let queued = |count| match permits.lock().acquire(count, Priority::Normal) {
+            permits::Admission::Queued(ticket, woken) => {
+                assert!(woken.is_empty());
+                ticket
+            }
+            answer => panic!("{answer:?}"),
+        };
+        let (heavy, light) = (queued(2), queued(1));
+        let waker = Waker::from(Arc::clone(&flag));
+        let cx = Context::from_waker(&waker);
+        let mut spare = Some(waker.clone());
+        let light = match permits.lock().look(light, cx.waker(), &mut spare) {
+            Look::Waiting(ticket) => ticket,
+            other => panic!("{other:?}"),
+        };
+        let releaser = {
+            let permits = loom::sync::Arc::clone(&permits);
+            thread::spawn(move || {
+                let woken = permits.lock().release(1);
+                woken.into_iter().for_each(Waker::wake);
+            })
+        };
+        let (woken, _) = permits.lock().cancel(heavy, 2);
+        woken.into_iter().for_each(Waker::wake);
+        releaser.join().expect("it does not panic");
+        assert!(flag.0.load(Ordering::Acquire));
+        let mut spare = None;
+        match permits.lock().look(light, Waker::noop(), &mut spare) {
+            Look::Granted(answer) => assert_eq!(answer, Answer::Granted),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(permits.lock().available(), 0);
+    });
+}

@@ -1,0 +1,431 @@
+//! The ledger against a model: random events, and after each of them the same answer as a naive
+//! book-keeping gives, plus the invariants.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    panic::Location,
+    task::Waker,
+};
+
+use proptest::{collection::vec, prelude::*};
+
+use super::{Ledger, Mint};
+use crate::{
+    effects::{Admission, Ask, Effects, Failure, Grant},
+    limits::Limits,
+    manager::Reason,
+    queue::{End, Look, Priority, Ticket},
+};
+
+/// Rights that are only numbers.
+struct Numbers(u32);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Right(u32);
+
+impl Mint for Numbers {
+    type Right = Right;
+
+    fn mint(&mut self) -> Right {
+        self.0 += 1;
+        Right(self.0 - 1)
+    }
+
+    fn index(right: &Right) -> u32 {
+        right.0
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Acquire(Priority),
+    TryAcquire,
+    Collect(usize),
+    Cancel(usize),
+    Return(usize),
+    Discard(usize),
+    Detach(usize),
+    Pause(usize),
+    Resume(usize),
+    Created(usize),
+    CreateFailed(usize),
+    CreateLost(usize),
+    Destroyed(usize),
+    Resize(usize),
+    Close,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let n = 0..16_usize;
+    let priority = prop_oneof![1 => Just(Priority::Low), 4 => Just(Priority::Normal), 1 => Just(Priority::High)];
+    prop_oneof![
+        6 => priority.prop_map(Event::Acquire),
+        1 => Just(Event::TryAcquire),
+        4 => n.clone().prop_map(Event::Collect),
+        2 => n.clone().prop_map(Event::Cancel),
+        4 => n.clone().prop_map(Event::Return),
+        1 => n.clone().prop_map(Event::Discard),
+        1 => n.clone().prop_map(Event::Detach),
+        1 => n.clone().prop_map(Event::Pause),
+        1 => n.clone().prop_map(Event::Resume),
+        4 => n.clone().prop_map(Event::Created),
+        1 => n.clone().prop_map(Event::CreateFailed),
+        1 => n.clone().prop_map(Event::CreateLost),
+        3 => n.clone().prop_map(Event::Destroyed),
+        1 => (1..6_usize).prop_map(Event::Resize),
+        1 => Just(Event::Close),
+    ]
+}
+
+/// What everybody outside the ledger has: who holds which right, and who waits.
+#[derive(Default)]
+struct Outside {
+    in_use: Vec<Right>,
+    recycling: Vec<Right>,
+    creating: Vec<Right>,
+    destroying: Vec<Right>,
+    waiting: Vec<(Ticket, Priority)>,
+    /// Events that brought a create into being or ended one.
+    creates: usize,
+    ended: usize,
+    failures: usize,
+    closed: bool,
+    max_size: usize,
+    /// The most that may exist: what there was when the pool last became smaller.
+    bound: usize,
+}
+
+struct Model {
+    ledger: Ledger<Numbers, u32>,
+    outside: Outside,
+}
+
+impl Model {
+    fn new(max_size: usize) -> Self {
+        let limits = Limits {
+            max_size,
+            max_waiters: 6,
+            ..Limits::default()
+        };
+        let outside = Outside {
+            max_size,
+            bound: max_size,
+            ..Outside::default()
+        };
+        Self {
+            ledger: Ledger::new(limits, Numbers(0)),
+            outside,
+        }
+    }
+
+    fn take<T>(from: &mut Vec<T>, n: usize) -> Option<T> {
+        if from.is_empty() {
+            None
+        } else {
+            Some(from.remove(n % from.len()))
+        }
+    }
+
+    fn carry_out(&mut self, effects: Effects<Right, u32>) {
+        let Effects {
+            creates,
+            destroys,
+            unheard,
+            ..
+        } = effects;
+        self.outside.creates += creates.len();
+        self.outside.creating.extend(creates);
+        for (right, why) in destroys {
+            assert!(why != Reason::Closed || self.outside.closed);
+            self.outside.destroying.push(right);
+        }
+        self.outside.failures += usize::from(unheard.is_some());
+    }
+
+    fn step(&mut self, event: Event) {
+        let outside = &mut self.outside;
+        let effects = match event {
+            Event::Acquire(priority) => {
+                let before = self.ledger.status();
+                let ask = Ask {
+                    priority,
+                    caller: Location::caller(),
+                    end: End::Back,
+                };
+                match self.ledger.acquire(ask) {
+                    Admission::Lent(right) => {
+                        assert!(before.idle > 0 && before.waiting == 0);
+                        outside.in_use.push(right);
+                        return;
+                    }
+                    Admission::Queued(ticket, effects) => {
+                        assert_eq!(before.idle, 0);
+                        outside.waiting.push((ticket, priority));
+                        effects
+                    }
+                    Admission::Saturated { waiters } => {
+                        assert_eq!(waiters, before.waiting);
+                        assert!(waiters >= 6 && before.idle == 0);
+                        return;
+                    }
+                    Admission::Closed => {
+                        assert!(outside.closed);
+                        return;
+                    }
+                }
+            }
+            Event::TryAcquire => {
+                outside
+                    .in_use
+                    .extend(self.ledger.try_acquire(Location::caller()));
+                return;
+            }
+            Event::Collect(n) => {
+                let Some((ticket, priority)) = Self::take(&mut outside.waiting, n) else {
+                    return;
+                };
+                let mut spare = Some(Waker::noop().clone());
+                match self.ledger.look(ticket, Waker::noop(), &mut spare) {
+                    Look::Granted(Grant::Used(right) | Grant::Fresh(right)) => {
+                        outside.in_use.push(right);
+                    }
+                    Look::Granted(Grant::Failed(Failure::Error(_))) => {}
+                    Look::Granted(Grant::Failed(_)) => unreachable!("none is told so here"),
+                    Look::Granted(Grant::Closed) => assert!(outside.closed),
+                    Look::Waiting(ticket) => outside.waiting.push((ticket, priority)),
+                    Look::NeedsWaker(_) => unreachable!("there is one"),
+                }
+                return;
+            }
+            Event::Cancel(n) => {
+                let Some((ticket, _)) = Self::take(&mut outside.waiting, n) else {
+                    return;
+                };
+                self.ledger.cancel(ticket)
+            }
+            Event::Return(n) => {
+                let from = if n % 4 == 0 {
+                    &mut outside.recycling
+                } else {
+                    &mut outside.in_use
+                };
+                let Some(right) = Self::take(from, n) else {
+                    return;
+                };
+                self.ledger.returned(right)
+            }
+            Event::Discard(n) => {
+                let from = if n % 4 == 0 {
+                    &mut outside.recycling
+                } else {
+                    &mut outside.in_use
+                };
+                let Some(right) = Self::take(from, n) else {
+                    return;
+                };
+                self.ledger.discarded(right, Reason::Discarded)
+            }
+            Event::Detach(n) => {
+                let Some(right) = Self::take(&mut outside.in_use, n) else {
+                    return;
+                };
+                outside.ended += 1;
+                self.ledger.detached(right)
+            }
+            Event::Pause(n) => {
+                let Some(right) = Self::take(&mut outside.in_use, n) else {
+                    return;
+                };
+                self.ledger.paused(right.0);
+                outside.recycling.push(right);
+                return;
+            }
+            Event::Resume(n) => {
+                let Some(right) = Self::take(&mut outside.recycling, n) else {
+                    return;
+                };
+                self.ledger.resumed(right.0);
+                outside.in_use.push(right);
+                return;
+            }
+            Event::Created(n) => {
+                let Some(right) = Self::take(&mut outside.creating, n) else {
+                    return;
+                };
+                self.ledger.name(&right);
+                self.ledger.created(right)
+            }
+            Event::CreateFailed(n) => {
+                let Some(right) = Self::take(&mut outside.creating, n) else {
+                    return;
+                };
+                outside.ended += 1;
+                self.ledger
+                    .create_failed(right, Failure::Error(7), "no".into())
+            }
+            Event::CreateLost(n) => {
+                let Some(right) = Self::take(&mut outside.creating, n) else {
+                    return;
+                };
+                outside.ended += 1;
+                self.ledger.create_lost(right)
+            }
+            Event::Destroyed(n) => {
+                let Some(right) = Self::take(&mut outside.destroying, n) else {
+                    return;
+                };
+                outside.ended += 1;
+                self.ledger.destroyed(right)
+            }
+            Event::Resize(max_size) => {
+                outside.max_size = max_size;
+                outside.bound = outside.bound.max(max_size);
+                let limits = Limits {
+                    max_size,
+                    ..*self.ledger.limits()
+                };
+                self.ledger.reconfigure(limits)
+            }
+            Event::Close => {
+                outside.closed = true;
+                self.ledger.close()
+            }
+        };
+        self.carry_out(effects);
+    }
+
+    /// The invariants of the ledger, by what everybody outside has.
+    fn check(&mut self) {
+        let status = self.ledger.status();
+        let outside = &mut self.outside;
+        assert_eq!(status.creating, outside.creating.len());
+        assert_eq!(status.recycling, outside.recycling.len());
+        assert_eq!(status.destroying, outside.destroying.len());
+        // What is in use and in nobody's hands has been granted and not been collected yet.
+        let granted = status.in_use - outside.in_use.len();
+        assert!(granted + status.waiting <= outside.waiting.len());
+        let states = [
+            status.idle,
+            status.creating,
+            status.in_use,
+            status.recycling,
+            status.destroying,
+        ];
+        assert_eq!(status.size, states.iter().sum::<usize>());
+        // Each create ended, or occupies a slot.
+        assert_eq!(outside.creates, outside.ended + status.size);
+        assert!(status.size <= outside.bound);
+        if status.size <= outside.max_size {
+            outside.bound = outside.max_size;
+        } else {
+            // Too many there are only after a shrink, and there never become more.
+            outside.bound = status.size;
+        }
+        assert_eq!(status.debt, status.size.saturating_sub(status.max_size));
+        if status.waiting > 0 {
+            assert_eq!(status.idle, 0);
+            assert!(!outside.closed);
+            assert!(status.size >= status.max_size || status.creating >= status.waiting);
+        }
+        if outside.closed {
+            assert_eq!(status.idle, 0);
+        }
+        let rights = [
+            &outside.in_use,
+            &outside.recycling,
+            &outside.creating,
+            &outside.destroying,
+        ];
+        let mut seen: Vec<u32> = rights.into_iter().flatten().map(|right| right.0).collect();
+        let count = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), count, "one right to each slot");
+    }
+
+    /// Ends everything: nothing may be left over.
+    fn wind_up(mut self) {
+        self.step(Event::Close);
+        while !self.outside.waiting.is_empty() {
+            self.step(Event::Cancel(0));
+        }
+        let outside = &self.outside;
+        let rounds = outside.in_use.len() + outside.recycling.len() + outside.creating.len();
+        for _ in 0..rounds {
+            self.step(Event::Return(1));
+            self.step(Event::Return(4));
+            self.step(Event::Created(0));
+        }
+        while !self.outside.destroying.is_empty() {
+            self.step(Event::Destroyed(0));
+            self.check();
+        }
+        assert_eq!(self.ledger.status().size, 0);
+        let ticket = self.ledger.join_drains();
+        let mut spare = Some(Waker::noop().clone());
+        let look = self.ledger.look_drains(ticket, Waker::noop(), &mut spare);
+        assert!(matches!(look, Look::Granted(())));
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_books_always_balance(max_size in 1..6_usize, events in vec(event(), 0..120)) {
+        let mut model = Model::new(max_size);
+        for event in events {
+            model.step(event);
+            model.check();
+        }
+        model.wind_up();
+    }
+
+    /// Against a queue that is as simple as can be: one list for each class.
+    #[test]
+    fn waiters_are_served_in_order_within_their_class(
+        joins in vec((0..3_usize, any::<bool>()), 1..40),
+        cancels in vec(0..40_usize, 0..10),
+    ) {
+        let classes = [Priority::Low, Priority::Normal, Priority::High];
+        let mut ledger = Ledger::<_, u32>::new(
+            Limits { max_size: 1, ..Limits::default() },
+            Numbers(0),
+        );
+        let mut model: [VecDeque<usize>; 3] = Default::default();
+        let mut tickets = BTreeMap::new();
+        let mut right = None;
+        for (n, (class, _)) in joins.iter().enumerate() {
+            let ask =
+                Ask { priority: classes[*class], caller: Location::caller(), end: End::Back };
+            match ledger.acquire(ask) {
+                Admission::Queued(ticket, mut effects) => {
+                    right = right.or(effects.creates.pop());
+                    tickets.insert(n, ticket);
+                    model[*class].push_back(n);
+                }
+                answer => panic!("{answer:?}"),
+            }
+        }
+        for n in cancels {
+            if let Some(ticket) = tickets.remove(&n) {
+                let effects = ledger.cancel(ticket);
+                prop_assert!(effects.creates.is_empty() && effects.destroys.is_empty());
+                model.iter_mut().for_each(|class| class.retain(|other| *other != n));
+            }
+        }
+        let mut right = right.expect("the first one caused a create");
+        let mut fresh = true;
+        while !tickets.is_empty() {
+            let effects =
+                if fresh { ledger.created(right) } else { ledger.returned(right) };
+            fresh = false;
+            prop_assert!(effects.destroys.is_empty());
+            let next = model.iter_mut().rev().find_map(VecDeque::pop_front).expect("one waits");
+            let ticket = tickets.remove(&next).expect("it waits");
+            let mut spare = Some(Waker::noop().clone());
+            right = match ledger.look(ticket, Waker::noop(), &mut spare) {
+                Look::Granted(Grant::Used(right) | Grant::Fresh(right)) => right,
+                look => panic!("{next} was not served: {look:?}"),
+            };
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The behaviour of pool-core, a module per theme.
+
+mod scripted;
+
+mod acquire;
+mod cancel;
+mod close;
+mod creates;
+mod deadline;
+mod fairness;
+mod guards;
+mod panics;
+mod resize;
+mod runtimes;
+mod semaphore;
+mod texts;
+mod traits;
+mod volume;

@@ -1,0 +1,219 @@
+use std::{thread, time::Duration};
+
+use pool_core::{AcquireError, Guard, OwnedGuard};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::scripted::{Gate, Scripted, Step, assert_sound, poll, ready};
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+#[test]
+fn a_thread_without_a_runtime_waits_for_a_return() {
+    let pool = Scripted::default().pool(1);
+    let held = pool.acquire_blocking().unwrap();
+    let other = pool.clone();
+    let waiter = thread::spawn(move || other.acquire_blocking().map(|thing| thing.number));
+    while pool.status().waiting == 0 {
+        thread::yield_now();
+    }
+    drop(held);
+    assert_eq!(waiter.join().unwrap().unwrap(), 0);
+}
+
+#[test]
+fn a_create_goes_on_without_a_runtime() {
+    let gate = Gate::new();
+    let pool = Scripted::default()
+        .on_create(Step::Gate(gate.clone()))
+        .pool(1);
+    let other = pool.clone();
+    let waiter = thread::spawn(move || other.acquire_blocking().map(|thing| thing.number));
+    while pool.status().creating == 0 {
+        thread::yield_now();
+    }
+    gate.open();
+    assert_eq!(waiter.join().unwrap().unwrap(), 0);
+}
+
+#[test]
+fn a_destroy_goes_on_without_a_runtime() {
+    let gate = Gate::new();
+    let manager = Scripted::default();
+    manager.on_destroy(Step::Gate(gate.clone()));
+    let pool = manager.pool(1);
+    let mut guard = pool.acquire_blocking().unwrap();
+    Guard::poison(&mut guard, pool_core::Reason::Broken);
+    drop(guard);
+    assert_eq!(pool.status().destroying, 1);
+    gate.open();
+    pool.drain(Duration::from_secs(60)).wait().unwrap();
+    assert_eq!(manager.seen().live(), 0);
+}
+
+#[test]
+fn a_guard_is_dropped_on_a_plain_thread_after_the_end_of_its_runtime() {
+    let manager = Scripted::default();
+    let runtime = runtime();
+    let (pool, guard) = runtime.block_on(async {
+        let pool = manager.pool(1);
+        let guard = pool.acquire_owned().await.unwrap();
+        (pool, guard)
+    });
+    drop(runtime);
+    thread::spawn(move || drop(guard)).join().unwrap();
+    assert_eq!(pool.status().idle, 1);
+    // Also where there is work to do, whose executor is gone.
+    let mut guard = pool.acquire_owned().wait().unwrap();
+    OwnedGuard::poison(&mut guard, pool_core::Reason::Broken);
+    manager.on_destroy(Step::Hang);
+    thread::spawn(move || drop(guard)).join().unwrap();
+    assert_eq!((pool.status().size, manager.seen().live()), (0, 0));
+}
+
+#[test]
+fn a_create_dropped_with_its_runtime_is_begun_again_for_who_waits() {
+    let manager = Scripted::default().on_create(Step::Hang);
+    let pool = manager.pool(1);
+    let mut waiting = pool.acquire_owned();
+    let runtime = runtime();
+    runtime.block_on(async { assert!(poll(&mut waiting).is_pending()) });
+    assert_eq!(pool.status().creating, 1);
+    drop(runtime);
+    assert_eq!(waiting.wait().unwrap().number, 1);
+    assert_sound(&pool);
+}
+
+#[test]
+fn a_create_dropped_with_its_runtime_gives_the_slot_back() {
+    let pool = Scripted::default().on_create(Step::Hang).pool(1);
+    let runtime = runtime();
+    runtime.block_on(async { assert!(poll(&mut pool.acquire()).is_pending()) });
+    assert_eq!(pool.status().creating, 1);
+    drop(runtime);
+    assert_eq!(pool.status().size, 0);
+}
+
+#[test]
+fn a_reset_dropped_with_its_runtime_ends_in_a_destroy() {
+    let manager = Scripted::default();
+    manager.on_reset(Step::Hang);
+    let pool = manager.pool(1);
+    let runtime = runtime();
+    runtime.block_on(async {
+        let mut guard = pool.acquire().await.unwrap();
+        guard.verdict = pool_core::Verdict::Reset;
+    });
+    assert_eq!(pool.status().recycling, 1);
+    drop(runtime);
+    assert_eq!((pool.status().size, manager.seen().live()), (0, 0));
+}
+
+#[test]
+fn the_builders_runtime_serves_threads_that_have_none() {
+    struct Sleepy;
+    impl pool_core::Manager for Sleepy {
+        type Resource = ();
+        type Error = std::convert::Infallible;
+        async fn create(&self, _: &pool_core::CreateCx) -> Result<(), Self::Error> {
+            // Panics outside a runtime.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok(())
+        }
+    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()
+        .unwrap();
+    let builder = pool_core::Pool::builder(Sleepy).max_size(1);
+    let pool = builder.runtime(runtime.handle().clone()).build().unwrap();
+    let held = pool.acquire_blocking().unwrap();
+    drop(held);
+    drop(runtime);
+    assert!(pool.acquire_blocking().is_ok());
+}
+
+#[test]
+fn without_its_runtime_a_create_that_needs_one_says_so() {
+    struct Sleepy;
+    impl pool_core::Manager for Sleepy {
+        type Resource = ();
+        type Error = std::convert::Infallible;
+        async fn create(&self, _: &pool_core::CreateCx) -> Result<(), Self::Error> {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok(())
+        }
+    }
+    let pool = pool_core::Pool::builder(Sleepy)
+        .max_size(1)
+        .build()
+        .unwrap();
+    let error = pool.acquire_blocking().unwrap_err();
+    assert!(matches!(error, AcquireError::CreatePanicked(_)), "{error}");
+}
+
+#[test]
+fn a_runtime_without_a_clock_still_keeps_deadlines() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let pool = Scripted::default().pool(1);
+        let _held = pool.acquire().await.unwrap();
+        let error = pool
+            .acquire()
+            .deadline(Duration::from_millis(5))
+            .await
+            .unwrap_err();
+        assert!(error.is_timeout());
+        let semaphore = pool_core::Semaphore::new(1);
+        let _held = semaphore.acquire().await.unwrap();
+        let error = semaphore
+            .acquire()
+            .deadline(Duration::from_millis(5))
+            .await
+            .unwrap_err();
+        assert!(error.is_timeout());
+    });
+}
+
+#[test]
+fn a_blocking_acquire_works_inside_a_runtime_whose_budget_is_spent() {
+    let pool = Scripted::default().pool(1);
+    runtime().block_on(async {
+        // More than the budget of one poll; a wait that spent it could never get a new one.
+        for _ in 0..1000 {
+            drop(pool.acquire_blocking().unwrap());
+        }
+    });
+}
+
+#[test]
+fn a_task_that_always_finds_something_idle_lets_others_run() {
+    let pool = Scripted::default().pool(1);
+    let semaphore = pool_core::Semaphore::new(1);
+    runtime().block_on(async {
+        let other = tokio::spawn(async {});
+        while !other.is_finished() {
+            drop(pool.acquire().await.unwrap());
+        }
+        let other = tokio::spawn(async {});
+        while !other.is_finished() {
+            drop(semaphore.acquire().await.unwrap());
+        }
+    });
+}
+
+#[test]
+fn two_runtimes_share_a_pool() {
+    let pool = Scripted::default().pool(1);
+    let held = runtime().block_on(pool.acquire()).unwrap();
+    let waiting = pool.acquire_owned();
+    let other = thread::spawn(move || runtime().block_on(waiting).map(|thing| thing.number));
+    while pool.status().waiting == 0 {
+        thread::yield_now();
+    }
+    drop(held);
+    assert_eq!(other.join().unwrap().unwrap(), 0);
+    assert!(ready(pool.acquire()).is_ok());
+}
