@@ -95,7 +95,11 @@ fn sources(manifests: &[Manifest]) -> Result<Vec<Source>> {
         .collect();
     let mut paths = Vec::new();
     for folder in ["crates", "xtask", "benches"] {
-        find(&workspace::root().join(folder), "rs", &mut paths)?;
+        let folder = workspace::root().join(folder);
+        // git keeps no empty folder: a clone may lack one that holds nothing yet.
+        if folder.exists() {
+            find(&folder, "rs", &mut paths)?;
+        }
     }
     let source = |path: String| {
         let published = published.iter().any(|folder| path.starts_with(folder));
