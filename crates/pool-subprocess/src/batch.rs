@@ -104,11 +104,16 @@ impl<I: Iterator<Item = Command>> RunAll<I> {
                 outcomes[index] = Some(end);
             }
         }
-        let skipped = self.next.take().into_iter().chain(self.commands).map(|command| {
-            Err(RunError::Skipped {
-                command: command.command_line(),
-            })
-        });
+        let skipped = self
+            .next
+            .take()
+            .into_iter()
+            .chain(self.commands)
+            .map(|command| {
+                Err(RunError::Skipped {
+                    command: command.command_line(),
+                })
+            });
         outcomes.into_iter().flatten().chain(skipped).collect()
     }
 
@@ -134,13 +139,22 @@ impl<I: Iterator<Item = Command>> RunAll<I> {
             }
         }
         let done = self.active.is_empty() && self.acquire.is_none();
-        if done { Poll::Ready(None) } else { Poll::Pending }
+        if done {
+            Poll::Ready(None)
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Starts as many commands as there are slots; ready with the end of one that could not be started.
     fn poll_start(&mut self, cx: &mut Context<'_>) -> Poll<(usize, Event)> {
         loop {
             if self.failed {
+                return Poll::Pending;
+            }
+            // Those that have ended without having told it yet count too: a slow consumer must not pile up
+            // commands whose events it has not taken.
+            if self.acquire.is_none() && self.active.len() >= self.pool.status().max_size {
                 return Poll::Pending;
             }
             if self.next.is_none() {
@@ -165,17 +179,13 @@ impl<I: Iterator<Item = Command>> RunAll<I> {
             };
             let index = self.next_index;
             self.next_index += 1;
-            let line = command.command_line();
             let launch = Launch::new(self.pool.clone(), command, self.caller);
-            let launch = if self.lines { launch.with_lines() } else { launch };
-            let started = match acquired {
-                Ok(guard) => Events::start_in(launch, self.pool.slot(guard)),
-                Err(source) => Err(RunError::Acquire {
-                    command: line,
-                    source: source.into(),
-                }),
+            let launch = if self.lines {
+                launch.with_lines()
+            } else {
+                launch
             };
-            match started {
+            match Events::start_in(launch, acquired.map(|guard| self.pool.slot(guard))) {
                 Ok(events) => self.active.push_back((index, events)),
                 Err(error) => {
                     let end = Err(error);

@@ -156,10 +156,7 @@ mod tests {
         let cut = captured(6, &[b"ab", b"cdefgh", b"ij"]);
         assert_eq!((cut.head(), cut.tail()), (&b"abc"[..], &b"hij"[..]));
         assert_eq!((cut.seen(), cut.kept()), (10, 6));
-        assert_eq!(
-            cut.to_string_lossy(),
-            "abc\n[… 4 bytes left out …]\nhij"
-        );
+        assert_eq!(cut.to_string_lossy(), "abc\n[… 4 bytes left out …]\nhij");
     }
 
     #[test]

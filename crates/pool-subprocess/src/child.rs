@@ -121,7 +121,10 @@ impl Child {
     pub fn try_wait(&mut self) -> Result<Option<&Outcome>, RunError> {
         if self.end.is_none() {
             let waker = std::task::Waker::noop();
-            match self.running.poll_end(&std::task::Context::from_waker(waker)) {
+            match self
+                .running
+                .poll_end(&std::task::Context::from_waker(waker))
+            {
                 Poll::Ready(end) => self.end = Some(end),
                 Poll::Pending => return Ok(None),
             }

@@ -344,10 +344,25 @@ fn no_nul(text: &OsStr, place: impl FnOnce() -> String) -> Result<(), SpawnError
 fn quote(word: &OsStr) -> String {
     let text = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,+@%^".contains(c) || !c.is_ascii();
-    if !text.is_empty() && text.chars().all(plain) {
+    if text.chars().any(char::is_control) {
+        // What would move the reader's cursor is shown as bash would take it.
+        let escaped: String = text.chars().map(escape).collect();
+        format!("$'{escaped}'")
+    } else if !text.is_empty() && text.chars().all(plain) {
         text.into_owned()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+fn escape(c: char) -> String {
+    match c {
+        '\n' => r"\n".to_owned(),
+        '\r' => r"\r".to_owned(),
+        '\t' => r"\t".to_owned(),
+        '\\' | '\'' => format!("\\{c}"),
+        c if c.is_control() => format!("\\x{:02x}", u32::from(c)),
+        c => c.to_string(),
     }
 }
 
@@ -359,6 +374,12 @@ mod tests {
     fn words_are_quoted_for_a_shell() {
         let command = Command::new("a b").args(["", "it's", "--x=1", "ä", "*"]);
         assert_eq!(command.to_string(), r"'a b' '' 'it'\''s' --x=1 ä '*'");
+    }
+
+    #[test]
+    fn control_characters_are_shown_not_sent() {
+        let command = Command::new("echo").args(["a\nb", "it's\x1b[1m"]);
+        assert_eq!(command.to_string(), r"echo $'a\nb' $'it\'s\x1b[1m'");
     }
 
     #[test]

@@ -150,6 +150,12 @@ pub enum RunError {
         /// What the system says.
         source: Arc<io::Error>,
     },
+    /// It was ended by hand before it had a slot.
+    #[error("`{command}` was cancelled before it was started")]
+    Cancelled {
+        /// The command line.
+        command: CommandLine,
+    },
     /// [`RunAll::fail_fast`](crate::RunAll::fail_fast) ended the batch before the command's turn.
     #[error("`{command}` was not started because another command of its batch failed")]
     Skipped {

@@ -3,17 +3,17 @@
 use std::future::poll_fn;
 use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
 use crate::error::RunError;
 use crate::launch::Launch;
+use crate::lifecycle::Cause;
 use crate::line::Line;
 use crate::monitor::{Attachment, Next, Request};
 use crate::outcome::Outcome;
-use crate::lifecycle::Cause;
-use crate::pool::Slot;
+use crate::pool::{Slot, SlotError};
 
 /// One thing that happened to a command.
 ///
@@ -79,6 +79,7 @@ enum Stage {
     Launching { launch: Box<Launch>, told: bool },
     Started(Attachment),
     Running(Attachment),
+    Refused(RunError),
     Ended,
 }
 
@@ -93,10 +94,21 @@ impl Events {
     }
 
     /// Starts at once in a slot that is there already.
-    pub(crate) fn start_in(mut launch: Launch, slot: Slot) -> Result<Self, RunError> {
+    pub(crate) fn start_in(
+        mut launch: Launch,
+        acquired: Result<Slot, SlotError>,
+    ) -> Result<Self, RunError> {
         Ok(Self {
-            stage: Stage::Started(launch.start_in(slot)?),
+            stage: Stage::launched(Ok(launch.start_in(acquired)?)),
         })
+    }
+
+    /// Of a child that was started without lines.
+    pub(crate) fn running(running: Attachment) -> Self {
+        running.start_delivery();
+        Self {
+            stage: Stage::launched(Ok(running)),
+        }
     }
 
     /// The next event; `None` after [`Event::Ended`].
@@ -109,17 +121,15 @@ impl Events {
     /// # Blocking
     /// Blocks the thread until there is one; needs no runtime.
     pub fn next_blocking(&mut self) -> Option<Event> {
-        match &mut self.stage {
-            Stage::Launching { launch, .. } => {
-                let launched = launch.wait();
-                Some(self.launched(launched))
-            }
-            Stage::Started(_) => self.started(),
+        if let Stage::Launching { launch, .. } = &mut self.stage {
+            self.stage = Stage::launched(launch.wait());
+        }
+        match &self.stage {
             Stage::Running(running) => {
                 let next = running.wait_next();
                 self.event(next)
             }
-            Stage::Ended => None,
+            _ => self.step(),
         }
     }
 
@@ -135,54 +145,54 @@ impl Events {
 
     fn request(&mut self, request: Request) {
         match &self.stage {
-            Stage::Launching { .. } => self.stage = Stage::Ended,
+            Stage::Launching { launch, .. } => {
+                self.stage = Stage::Refused(RunError::Cancelled {
+                    command: launch.command_line(),
+                });
+            }
             Stage::Started(running) | Stage::Running(running) => running.request(request),
-            Stage::Ended => {}
+            Stage::Refused(_) | Stage::Ended => {}
         }
     }
 
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        match &mut self.stage {
-            Stage::Launching { launch, told } => match launch.poll(cx) {
-                Poll::Ready(launched) => Poll::Ready(Some(self.launched(launched))),
-                Poll::Pending if mem::replace(told, true) => Poll::Pending,
-                Poll::Pending => match launch.ahead() {
-                    Some(ahead) => Poll::Ready(Some(Event::Queued { ahead })),
-                    None => Poll::Pending,
-                },
-            },
-            Stage::Started(_) => Poll::Ready(self.started()),
-            Stage::Running(running) => match running.poll_next(cx) {
-                Poll::Ready(next) => Poll::Ready(self.event(next)),
-                Poll::Pending => Poll::Pending,
-            },
-            Stage::Ended => Poll::Ready(None),
+        if let Stage::Launching { launch, told } = &mut self.stage {
+            match launch.poll(cx) {
+                Poll::Ready(launched) => self.stage = Stage::launched(launched),
+                Poll::Pending => {
+                    let ahead = if mem::replace(told, true) {
+                        None
+                    } else {
+                        launch.ahead()
+                    };
+                    return match ahead {
+                        Some(ahead) => Poll::Ready(Some(Event::Queued { ahead })),
+                        None => Poll::Pending,
+                    };
+                }
+            }
+        }
+        match &self.stage {
+            Stage::Running(running) => {
+                let next = ready!(running.poll_next(cx));
+                Poll::Ready(self.event(next))
+            }
+            _ => Poll::Ready(self.step()),
         }
     }
 
-    fn launched(&mut self, launched: Result<Attachment, RunError>) -> Event {
-        match launched {
-            Ok(running) => {
-                self.stage = Stage::Started(running);
-                // A planned command never starts.
-                self.started().unwrap_or(Event::Started { pid: None })
-            }
-            Err(error) => {
-                self.stage = Stage::Ended;
-                Event::Ended(Err(error))
-            }
-        }
-    }
-
-    fn started(&mut self) -> Option<Event> {
+    /// The event of a stage that waits for nothing.
+    fn step(&mut self) -> Option<Event> {
         match mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Started(running) => {
                 let pid = running.pid;
                 self.stage = Stage::Running(running);
                 Some(Event::Started { pid })
             }
-            other => {
-                self.stage = other;
+            Stage::Refused(error) => Some(Event::Ended(Err(error))),
+            Stage::Ended => None,
+            waiting @ (Stage::Launching { .. } | Stage::Running(_)) => {
+                self.stage = waiting;
                 None
             }
         }
@@ -199,6 +209,17 @@ impl Events {
                 self.stage = Stage::Ended;
                 None
             }
+        }
+    }
+}
+
+impl Stage {
+    fn launched(launched: Result<Attachment, RunError>) -> Self {
+        match launched {
+            // What is only planned never starts.
+            Ok(running) if running.is_planned() => Self::Running(running),
+            Ok(running) => Self::Started(running),
+            Err(error) => Self::Refused(error),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use pool_core::{AcquireOwned, Priority};
 
-use crate::command::{Command, OnDrop};
+use crate::command::{Command, CommandLine, OnDrop};
 use crate::error::RunError;
 use crate::monitor::{Attachment, Delivery, SlotAtEnd};
 use crate::pool::{Slot, SlotError, SlotManager, SubprocessPool, now};
@@ -83,11 +83,18 @@ impl Launch {
         self.start(acquired, true)
     }
 
-    /// Starts the command in a slot that is there already.
-    pub(crate) fn start_in(&mut self, slot: Slot) -> Result<Attachment, RunError> {
+    /// Starts the command in a slot that was acquired already.
+    pub(crate) fn start_in(
+        &mut self,
+        acquired: Result<Slot, SlotError>,
+    ) -> Result<Attachment, RunError> {
         self.check()?;
         self.begun = Some(now());
-        self.start(Ok(slot), false)
+        self.start(acquired, false)
+    }
+
+    pub(crate) fn command_line(&self) -> CommandLine {
+        self.command.command_line()
     }
 
     /// How many others wait for a slot before this command; `None` if it does not wait.
@@ -96,7 +103,9 @@ impl Launch {
     }
 
     fn check(&self) -> Result<(), RunError> {
-        self.command.check().map_err(|source| self.spawn_error(source))
+        self.command
+            .check()
+            .map_err(|source| self.spawn_error(source))
     }
 
     fn start(

@@ -121,9 +121,10 @@ impl Lifecycle {
                 Action::Terminate
             }
             State::Running | State::Terminating { .. } => self.kill(cause, now),
-            State::Killing { .. } | State::Draining { .. } | State::Sweeping { .. } | State::Ended => {
-                Action::None
-            }
+            State::Killing { .. }
+            | State::Draining { .. }
+            | State::Sweeping { .. }
+            | State::Ended => Action::None,
         }
     }
 
@@ -173,7 +174,9 @@ impl Lifecycle {
     /// Time has passed, or a pipe has closed.
     pub(crate) fn tick(&mut self, pipes_open: bool, now: Instant) -> Action {
         match self.state {
-            State::Running if reached(self.deadline_at, now) => self.terminate(Cause::Deadline, now),
+            State::Running if reached(self.deadline_at, now) => {
+                self.terminate(Cause::Deadline, now)
+            }
             State::Running if reached(self.timeout_at, now) => self.terminate(Cause::Timeout, now),
             State::Terminating { kill_at } if kill_at <= now => {
                 self.kill(self.cause.unwrap_or(Cause::Cancelled), now)
@@ -284,7 +287,10 @@ mod tests {
         assert_eq!(life.tick(false, now), Action::Sweep);
         life.swept(true, now);
         assert!(life.has_ended());
-        assert_eq!((life.cause(), life.stages(), life.pipe_leaked()), (None, &[][..], false));
+        assert_eq!(
+            (life.cause(), life.stages(), life.pipe_leaked()),
+            (None, &[][..], false)
+        );
     }
 
     #[test]

@@ -95,7 +95,10 @@ impl Splitter {
             let room = MAX_LINE_BYTES - self.unfinished.len();
             let window = &chunk[..room.min(chunk.len())];
             if let Some(newline) = window.iter().position(|&byte| byte == b'\n') {
-                emit(self.take(&chunk[..newline], LineEnd::Newline), LineEnd::Newline);
+                emit(
+                    self.take(&chunk[..newline], LineEnd::Newline),
+                    LineEnd::Newline,
+                );
                 chunk = &chunk[newline + 1..];
             } else if window.len() == room && chunk.get(room) != Some(&b'\n') {
                 emit(self.take(window, LineEnd::Split), LineEnd::Split);
@@ -139,7 +142,11 @@ mod tests {
         for chunk in chunks {
             splitter.push(chunk, |bytes, end| lines.push((bytes.to_vec(), end)));
         }
-        lines.extend(splitter.finish().map(|bytes| (bytes.to_vec(), LineEnd::Eof)));
+        lines.extend(
+            splitter
+                .finish()
+                .map(|bytes| (bytes.to_vec(), LineEnd::Eof)),
+        );
         lines
     }
 
@@ -173,6 +180,9 @@ mod tests {
     fn a_line_of_just_the_limit_in_one_chunk_is_whole() {
         let mut text = vec![b'x'; MAX_LINE_BYTES];
         text.push(b'\n');
-        assert_eq!(lines(&[&text]), [(vec![b'x'; MAX_LINE_BYTES], LineEnd::Newline)]);
+        assert_eq!(
+            lines(&[&text]),
+            [(vec![b'x'; MAX_LINE_BYTES], LineEnd::Newline)]
+        );
     }
 }

@@ -38,7 +38,8 @@ use crate::error::UnknownRunMode;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum RunMode {
-    /// On the caller's tokio runtime.
+    /// On the caller's tokio runtime. A run that is started outside of one, or in one whose I/O driver is
+    /// off, is `Threaded`.
     Async,
     /// On the pool's own thread; works with any executor and with none.
     Threaded,

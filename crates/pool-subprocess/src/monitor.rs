@@ -122,8 +122,15 @@ impl Monitor {
     /// Registers the driver for wake-ups and takes what was asked of it meanwhile.
     pub(crate) fn attend(&self, waker: &Waker) -> Vec<Request> {
         let mut state = self.lock();
-        let same = state.driver.as_ref().is_some_and(|known| known.will_wake(waker));
-        let old = if same { None } else { state.driver.replace(waker.clone()) };
+        let same = state
+            .driver
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker));
+        let old = if same {
+            None
+        } else {
+            state.driver.replace(waker.clone())
+        };
         let requests = mem::take(&mut state.requests);
         drop(state);
         drop(old);
@@ -142,6 +149,9 @@ impl Monitor {
     }
 
     pub(crate) fn deliver(&self, lines: Vec<Line>) {
+        if lines.is_empty() {
+            return;
+        }
         let mut state = self.lock();
         for line in lines {
             let full = state.queued_bytes >= MAX_QUEUED_BYTES;
@@ -161,7 +171,12 @@ impl Monitor {
     pub(crate) fn end(&self, end: End, slot: Option<Slot>) {
         let keep = self.lock().slot_at_end == SlotAtEnd::Kept;
         // Freed before anybody learns of the end, so that who waits for it finds the slot free.
-        let kept = if keep { slot } else { drop(slot); None };
+        let kept = if keep {
+            slot
+        } else {
+            drop(slot);
+            None
+        };
         let mut state = self.lock();
         let lines_dropped = state.lines_dropped;
         state.end = Some(end.map(|outcome| Outcome {
@@ -226,7 +241,10 @@ impl Monitor {
             match self.next(state) {
                 Ok(next) => return next,
                 Err(waiting) => {
-                    state = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                    state = self
+                        .changed
+                        .wait(waiting)
+                        .unwrap_or_else(PoisonError::into_inner);
                 }
             }
         }
@@ -237,7 +255,11 @@ impl Monitor {
             let was_full = state.queued_bytes >= MAX_QUEUED_BYTES;
             state.queued_bytes -= line.bytes.len() + LINE_OVERHEAD;
             let has_room = state.queued_bytes < MAX_QUEUED_BYTES;
-            let driver = if was_full && has_room { state.driver.take() } else { None };
+            let driver = if was_full && has_room {
+                state.driver.take()
+            } else {
+                None
+            };
             drop(state);
             if let Some(waker) = driver {
                 waker.wake();
@@ -247,7 +269,11 @@ impl Monitor {
         if let Some(end) = state.end.take() {
             return Ok(Next::End(end));
         }
-        if state.ended { Ok(Next::Nothing) } else { Err(state) }
+        if state.ended {
+            Ok(Next::Nothing)
+        } else {
+            Err(state)
+        }
     }
 
     /// Waits for the end and leaves the lines in their queue.
@@ -269,7 +295,23 @@ impl Monitor {
             if let Some(end) = state.end.take() {
                 return end;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Nothing was started: the end is a plan.
+    pub(crate) fn is_planned(&self) -> bool {
+        matches!(&self.lock().end, Some(Ok(outcome)) if outcome.plan().is_some())
+    }
+
+    /// The consumer wants lines from now on.
+    pub(crate) fn start_delivery(&self) {
+        let mut state = self.lock();
+        if state.delivery == Delivery::Off {
+            state.delivery = Delivery::Backpressure;
         }
     }
 

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pool_core::timer::Timers;
-use pool_core::{AcquireError, AcquireOwned, CreateCx, Manager, OwnedGuard, Pool, Priority, Status};
+use pool_core::{
+    AcquireError, AcquireOwned, CreateCx, Manager, OwnedGuard, Pool, Priority, Status,
+};
 
 use crate::acquire::AcquireSubprocess;
 use crate::batch::RunAll;
@@ -168,7 +170,9 @@ impl SubprocessPool {
     pub fn builder() -> Builder {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Builder {
-            slots: Pool::builder(SlotManager).max_size(cores).acquire_timeout(None),
+            slots: Pool::builder(SlotManager)
+                .max_size(cores)
+                .acquire_timeout(None),
             mode: None,
             #[cfg(feature = "testing")]
             script: None,
@@ -182,7 +186,10 @@ impl SubprocessPool {
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn scripted(rules: impl IntoIterator<Item = crate::Rule>) -> Self {
-        Self::builder().scripted(rules).build().expect("the defaults are valid")
+        Self::builder()
+            .scripted(rules)
+            .build()
+            .expect("the defaults are valid")
     }
 
     /// Runs a command when a slot is free.
@@ -209,7 +216,10 @@ impl SubprocessPool {
     #[track_caller]
     #[must_use]
     pub fn try_acquire_subprocess(&self) -> Option<Slot> {
-        self.inner.slots.try_acquire_owned().map(|guard| self.slot(guard))
+        self.inner
+            .slots
+            .try_acquire_owned()
+            .map(|guard| self.slot(guard))
     }
 
     /// All counts at one moment. In use are the slots whose command runs or whose holder has not given
@@ -294,7 +304,12 @@ impl SubprocessPool {
         priority: Priority,
         caller: &'static Location<'static>,
     ) -> AcquireOwned<SlotManager> {
-        let acquire = self.inner.slots.acquire_owned().priority(priority).caller(caller);
+        let acquire = self
+            .inner
+            .slots
+            .acquire_owned()
+            .priority(priority)
+            .caller(caller);
         match deadline {
             Some(deadline) => acquire.deadline(deadline),
             None => acquire,
@@ -336,24 +351,33 @@ impl Inner {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The mode for a run that starts on this thread.
+    /// The mode for a run that starts on this thread. Where `Async` is named and impossible, the pool's
+    /// thread is the next best thing.
     pub(crate) fn mode_here(&self) -> RunMode {
-        if let Some(mode) = self.mode {
-            return mode;
+        match self.mode {
+            None | Some(RunMode::Async) => self.detected(),
+            Some(mode) => mode,
         }
+    }
+
+    /// Remembers the last runtime: to ask one is not free, and one without I/O is not silent.
+    fn detected(&self) -> RunMode {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return RunMode::Threaded;
         };
-        // Asking is not free, and in a runtime without I/O not silent.
-        let mut detected = self.detected.lock().unwrap_or_else(PoisonError::into_inner);
-        match *detected {
-            Some((id, mode)) if id == runtime.id() => mode,
-            _ => {
-                let mode = RunMode::detect();
-                *detected = Some((runtime.id(), mode));
-                mode
+        if let Some((id, mode)) = *self.last_detected() {
+            if id == runtime.id() {
+                return mode;
             }
         }
+        // Not under the lock: it may call the host's panic hook.
+        let mode = RunMode::detect();
+        *self.last_detected() = Some((runtime.id(), mode));
+        mode
+    }
+
+    fn last_detected(&self) -> MutexGuard<'_, Option<(tokio::runtime::Id, RunMode)>> {
+        self.detected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -421,12 +445,18 @@ impl Slot {
     }
 
     pub(crate) fn note_running(&self, monitor: &Arc<Monitor>) {
-        self.inner.running().insert(self.index(), Arc::clone(monitor));
+        self.inner
+            .running()
+            .insert(self.index(), Arc::clone(monitor));
     }
 
     pub(crate) fn forget_running(&self, monitor: &Arc<Monitor>) {
         let mut running = self.inner.running();
-        debug_assert!(running.get(&self.index()).is_some_and(|known| Arc::ptr_eq(known, monitor)));
+        debug_assert!(
+            running
+                .get(&self.index())
+                .is_some_and(|known| Arc::ptr_eq(known, monitor))
+        );
         running.remove(&self.index());
     }
 }

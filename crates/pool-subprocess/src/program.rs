@@ -66,7 +66,10 @@ fn find_named(name: &OsStr, command: &Command) -> Result<PathBuf, SpawnError> {
         return std::path::absolute(found).map_err(|_| not_found(Some(path)));
     }
     // A file of that name which is not executable is the likelier mistake than one that is missing.
-    match std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file()) {
+    match std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
+    {
         Some(program) => Err(SpawnError::Permission { program }),
         None => Err(not_found(Some(path))),
     }
@@ -113,7 +116,12 @@ impl Interpreters {
         }
         // The answer may depend on the directory: that is what version managers are for.
         let key = (found.clone(), command.dir.clone());
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let known = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .cloned();
         if let Some(interpreter) = known {
             return Ok(interpreter);
         }
@@ -123,7 +131,9 @@ impl Interpreters {
         question.env_cleared = command.env_cleared;
         let answer = ask(question).map(|answer| PathBuf::from(answer.trim_end()));
         // A shim that gives no answer may still run the script.
-        let interpreter = answer.filter(|file| sys::is_executable(file)).unwrap_or(found);
+        let interpreter = answer
+            .filter(|file| sys::is_executable(file))
+            .unwrap_or(found);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(key, interpreter.clone());
         Ok(interpreter)

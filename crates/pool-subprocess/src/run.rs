@@ -104,7 +104,10 @@ impl Run {
     /// What happens, while it happens. If the run was polled already, lines that came before are not
     /// among the events.
     pub fn events(self) -> Events {
-        Events::new(self.launch.with_lines())
+        match self.running {
+            Some(running) => Events::running(running),
+            None => Events::new(self.launch.with_lines()),
+        }
     }
 }
 

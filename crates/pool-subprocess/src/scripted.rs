@@ -126,7 +126,9 @@ impl Rule {
         };
         let steps = self.steps.iter();
         Ok(Actor {
-            steps: steps.map(|(after, stream, text)| (now + *after, *stream, text.clone())).collect(),
+            steps: steps
+                .map(|(after, stream, text)| (now + *after, *stream, text.clone()))
+                .collect(),
             exit,
             ignores_terminate: self.ignores_terminate,
         })
@@ -139,7 +141,10 @@ pub(crate) struct Script(pub(crate) Vec<Rule>);
 
 impl Script {
     /// What the first rule that matches makes of the command.
-    #[expect(clippy::panic, reason = "a test without a rule for its command is wrong")]
+    #[expect(
+        clippy::panic,
+        reason = "a test without a rule for its command is wrong"
+    )]
     pub(crate) fn play(&self, command: &Command, now: Instant) -> Result<Actor, SpawnError> {
         let line = command.to_string();
         match self.0.iter().find(|rule| matches(&rule.pattern, &line)) {
@@ -198,7 +203,9 @@ impl Actor {
         if *at > now {
             return None;
         }
-        self.steps.pop_front().map(|(_, stream, text)| (stream, text))
+        self.steps
+            .pop_front()
+            .map(|(_, stream, text)| (stream, text))
     }
 
     pub(crate) fn exited(&self, now: Instant) -> Option<RawExit> {

@@ -14,7 +14,6 @@ use crate::outcome::{Exit, Outcome};
 use crate::plan::Plan;
 use crate::pool::{Inner, Slot, now};
 use crate::program;
-use crate::subject::Subject;
 use crate::sys::Kick;
 use crate::tree;
 
@@ -85,16 +84,31 @@ fn begin(
     start: Start,
 ) -> Result<Drive, (Slot, SpawnError)> {
     let started = now();
-    let timeout_at = command.timeout.and_then(|timeout| started.checked_add(timeout));
+    let timeout_at = command
+        .timeout
+        .and_then(|timeout| started.checked_add(timeout));
     let lifecycle = Lifecycle::new(command.grace, timeout_at, start.deadline_at);
-    let monitor =
-        |pid| Monitor::new(command.command_line(), pid, started, delivery, start.slot_at_end);
+    let monitor = |pid| {
+        Monitor::new(
+            command.command_line(),
+            pid,
+            started,
+            delivery,
+            start.slot_at_end,
+        )
+    };
     #[cfg(feature = "testing")]
     if let Some(script) = &inner.script {
         return match script.play(command, started) {
             Ok(actor) => {
-                let subject = Subject::Scripted(actor);
-                Ok(Drive::without_pipes(command, subject, lifecycle, monitor(None), Some(slot)))
+                let subject = crate::subject::Subject::Scripted(actor);
+                Ok(Drive::without_pipes(
+                    command,
+                    subject,
+                    lifecycle,
+                    monitor(None),
+                    Some(slot),
+                ))
             }
             Err(error) => Err((slot, error)),
         };
@@ -140,12 +154,22 @@ fn plan(slot: Slot, command: &Command, start: Start) -> Arc<Monitor> {
         program: program::find(command).ok(),
         dir: command.dir.clone(),
         env_cleared: command.env_cleared,
-        env: command.env.iter().map(|(name, value)| (name.clone(), value.is_some())).collect(),
+        env: command
+            .env
+            .iter()
+            .map(|(name, value)| (name.clone(), value.is_some()))
+            .collect(),
         stdin,
     };
     tracing::info!(command = %plan.command, "dry run: not started");
     let command = plan.command.clone();
-    let monitor = Monitor::new(command.clone(), None, now(), start.delivery, start.slot_at_end);
+    let monitor = Monitor::new(
+        command.clone(),
+        None,
+        now(),
+        start.delivery,
+        start.slot_at_end,
+    );
     let outcome = Outcome {
         command,
         pid: None,

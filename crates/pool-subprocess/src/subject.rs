@@ -31,6 +31,10 @@ impl Subject {
         }
     }
 
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(unused_variables, reason = "only scripts go by the time")
+    )]
     pub(crate) fn exited(&mut self, now: Instant) -> Poll<io::Result<RawExit>> {
         let exited = match self {
             Self::Process(process) => process.exited(),
@@ -38,7 +42,6 @@ impl Subject {
             Self::Scripted(actor) => actor.exited(now).ok_or(io::ErrorKind::WouldBlock.into()),
             Self::Gone => Err(io::ErrorKind::WouldBlock.into()),
         };
-        let _ = now;
         match exited {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
             result => Poll::Ready(result),
@@ -46,8 +49,11 @@ impl Subject {
     }
 
     /// Whether there was a way to ask.
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(unused_variables, reason = "only scripts go by the time")
+    )]
     pub(crate) fn terminate(&mut self, now: Instant) -> bool {
-        let _ = now;
         match self {
             Self::Process(process) => process.terminate(),
             #[cfg(feature = "testing")]
@@ -59,8 +65,11 @@ impl Subject {
         }
     }
 
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(unused_variables, reason = "only scripts go by the time")
+    )]
     pub(crate) fn kill(&mut self, now: Instant) {
-        let _ = now;
         match self {
             Self::Process(process) => process.kill_tree(),
             #[cfg(feature = "testing")]
@@ -89,8 +98,11 @@ impl Subject {
     }
 
     /// What a script writes without a pipe.
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(unused_variables, reason = "only scripts go by the time")
+    )]
     pub(crate) fn take_output(&mut self, now: Instant) -> Option<(Stream, Bytes)> {
-        let _ = now;
         match self {
             #[cfg(feature = "testing")]
             Self::Scripted(actor) => actor.take_output(now),

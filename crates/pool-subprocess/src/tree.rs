@@ -84,7 +84,11 @@ fn output(output: &Output, stream: &'static str) -> Result<Stdio, SpawnError> {
         Output::Inherit => Stdio::Inherit,
         Output::Null => Stdio::Null,
         Output::File(path) => {
-            let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(path);
             Stdio::File(file.map_err(|source| file_error(stream, path, source))?)
         }
     })

@@ -147,9 +147,17 @@ impl Drive {
     pub(crate) fn sources(&self) -> Vec<(Role, Source)> {
         let mut sources = Vec::with_capacity(Role::COUNT);
         if !self.lifecycle.has_exited() {
-            sources.extend(self.subject.exit_source().map(|source| (Role::Exit, source)));
+            sources.extend(
+                self.subject
+                    .exit_source()
+                    .map(|source| (Role::Exit, source)),
+            );
         }
-        sources.extend(self.feed.as_ref().map(|feed| (Role::Stdin, feed.pipe.source())));
+        sources.extend(
+            self.feed
+                .as_ref()
+                .map(|feed| (Role::Stdin, feed.pipe.source())),
+        );
         if self.monitor.has_room() {
             for pump in [&self.stdout, &self.stderr] {
                 sources.extend(pump.pipe.as_ref().map(|pipe| (pump.role(), pipe.source())));
@@ -253,7 +261,12 @@ impl Drive {
                 Stream::Stderr => &mut self.stderr,
             };
             let mut lines = Vec::new();
-            pump.take(&bytes, &mut self.next_seq, self.monitor.wants_lines(), &mut lines);
+            pump.take(
+                &bytes,
+                &mut self.next_seq,
+                self.monitor.wants_lines(),
+                &mut lines,
+            );
             self.monitor.deliver(lines);
         }
     }
@@ -304,8 +317,10 @@ impl Drive {
     fn finish(&mut self, exit: RawExit, now: Instant) {
         let mut lines = Vec::new();
         let wants_lines = self.monitor.wants_lines();
-        self.stdout.close(&mut self.next_seq, wants_lines, &mut lines);
-        self.stderr.close(&mut self.next_seq, wants_lines, &mut lines);
+        self.stdout
+            .close(&mut self.next_seq, wants_lines, &mut lines);
+        self.stderr
+            .close(&mut self.next_seq, wants_lines, &mut lines);
         self.monitor.deliver(lines);
         let outcome = Outcome {
             command: self.monitor.command.clone(),

@@ -43,7 +43,12 @@ struct Task {
 
 impl Task {
     /// Sets the timer for the driver's next tick; ready if that is now.
-    fn poll_timer(&mut self, tick: Option<Instant>, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_timer(
+        &mut self,
+        tick: Option<Instant>,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         let Some(tick) = tick else {
             self.timer = None;
             return Poll::Pending;
@@ -72,7 +77,10 @@ impl Future for Task {
             let now = tokio::time::Instant::now().into_std();
             let waker = cx.waker().clone();
             let readiness_cx = Context::from_waker(&waker);
-            if drive.poll(cx, this.watches.bind(&readiness_cx), now).is_ready() {
+            if drive
+                .poll(cx, this.watches.bind(&readiness_cx), now)
+                .is_ready()
+            {
                 this.drive = None;
                 return Poll::Ready(());
             }

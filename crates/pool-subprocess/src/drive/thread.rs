@@ -138,6 +138,8 @@ fn wait(kick: &Kick, jobs: &mut [Job]) {
     for job in &*jobs {
         until = earlier(until, job.drive.next_tick());
     }
-    let waiting = jobs.iter_mut().map(|job| (job.drive.sources(), &mut job.readiness));
+    let waiting = jobs
+        .iter_mut()
+        .map(|job| (job.drive.sources(), &mut job.readiness));
     sys::wait(kick, waiting, until);
 }

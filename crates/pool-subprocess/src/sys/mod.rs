@@ -23,13 +23,13 @@ use std::task::Poll;
 
 #[cfg(unix)]
 pub(crate) use unix::{
-    InputPipe, Kick, OutputPipe, Polled, Process, Source, Watches, is_executable, need_tokio_io, spawn,
-    wait,
+    InputPipe, Kick, OutputPipe, Polled, Process, Source, Watches, is_executable, need_tokio_io,
+    spawn, wait,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    InputPipe, Kick, OutputPipe, Polled, Process, Source, Watches, is_executable, need_tokio_io, spawn,
-    wait,
+    InputPipe, Kick, OutputPipe, Polled, Process, Source, Watches, is_executable, need_tokio_io,
+    spawn, wait,
 };
 
 /// What a source is to its child.
@@ -87,7 +87,10 @@ pub(crate) struct Spawned {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RawExit {
     Code(i32),
-    #[cfg_attr(windows, expect(dead_code, reason = "Windows has no signals"))]
+    #[cfg_attr(
+        all(windows, not(feature = "testing")),
+        expect(dead_code, reason = "Windows has no signals, only scripts do")
+    )]
     Signal {
         signal: i32,
         core: bool,

@@ -39,9 +39,21 @@ pub(crate) fn spawn(
     let process = Process::new(child)?;
     Ok(Spawned {
         process,
-        stdin: pipes.0.map(|pipe| non_blocking(pipe.into())).transpose()?.map(InputPipe),
-        stdout: pipes.1.map(|pipe| non_blocking(pipe.into())).transpose()?.map(OutputPipe),
-        stderr: pipes.2.map(|pipe| non_blocking(pipe.into())).transpose()?.map(OutputPipe),
+        stdin: pipes
+            .0
+            .map(|pipe| non_blocking(pipe.into()))
+            .transpose()?
+            .map(InputPipe),
+        stdout: pipes
+            .1
+            .map(|pipe| non_blocking(pipe.into()))
+            .transpose()?
+            .map(OutputPipe),
+        stderr: pipes
+            .2
+            .map(|pipe| non_blocking(pipe.into()))
+            .transpose()?
+            .map(OutputPipe),
     })
 }
 
@@ -169,19 +181,33 @@ fn exit_descriptor(pid: Pid) -> io::Result<OwnedFd> {
 
 /// For systems without pidfds: a small thread waits for the exit, without reaping, and closes a pipe.
 fn waiting_thread(pid: Pid) -> io::Result<OwnedFd> {
-    let (read, write) = rustix::pipe::pipe()?;
-    for end in [&read, &write] {
-        rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)?;
-    }
+    let (read, write) = pipe()?;
     std::thread::Builder::new()
         .name(format!("pool-wait-{}", pid.as_raw_nonzero()))
         .stack_size(64 * 1024)
         .spawn(move || {
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while matches!(waitid(WaitId::Pid(pid), options), Err(rustix::io::Errno::INTR)) {}
+            while matches!(
+                waitid(WaitId::Pid(pid), options),
+                Err(rustix::io::Errno::INTR)
+            ) {}
             drop(write);
         })?;
     Ok(read)
+}
+
+/// A pipe that no child inherits.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    #[cfg(not(target_vendor = "apple"))]
+    return Ok(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?);
+    #[cfg(target_vendor = "apple")]
+    {
+        // No pipe2 there: a spawn at just this moment, on another thread, can inherit it.
+        let (read, write) = rustix::pipe::pipe()?;
+        rustix::io::fcntl_setfd(&read, rustix::io::FdFlags::CLOEXEC)?;
+        rustix::io::fcntl_setfd(&write, rustix::io::FdFlags::CLOEXEC)?;
+        Ok((read, write))
+    }
 }
 
 /// Our end of a pipe that the child writes to.
@@ -191,7 +217,10 @@ pub(crate) struct OutputPipe(OwnedFd);
 impl OutputPipe {
     /// Adds what is in the pipe, at most as much as the buffer has spare; 0 is the pipe's end.
     pub(crate) fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        Ok(rustix::io::read(&self.0, rustix::buffer::spare_capacity(buffer))?)
+        Ok(rustix::io::read(
+            &self.0,
+            rustix::buffer::spare_capacity(buffer),
+        )?)
     }
 
     pub(crate) fn source(&self) -> Source {
@@ -335,12 +364,11 @@ pub(crate) struct Kick {
 
 impl Kick {
     pub(crate) fn new() -> io::Result<Self> {
-        let (read, write) = rustix::pipe::pipe()?;
-        for end in [&read, &write] {
-            rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)?;
-            rustix::io::ioctl_fionbio(end, true)?;
-        }
-        Ok(Self { read, write })
+        let (read, write) = pipe()?;
+        Ok(Self {
+            read: non_blocking(read)?,
+            write: non_blocking(write)?,
+        })
     }
 
     /// A full pipe is a kick already.

@@ -6,8 +6,8 @@
 //! dropped meanwhile waits for it.
 
 use std::ffi::c_void;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::fs::OpenOptions;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::mem::size_of;
 use std::os::windows::ffi::OsStrExt;
@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use windows_sys::Win32::Foundation::{
     ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_IO_INCOMPLETE, ERROR_IO_PENDING, ERROR_NO_DATA,
-    ERROR_OPERATION_ABORTED, HANDLE, INVALID_HANDLE_VALUE, NTSTATUS, WAIT_OBJECT_0, WAIT_TIMEOUT,
+    ERROR_OPERATION_ABORTED, HANDLE, INVALID_HANDLE_VALUE, NTSTATUS,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_FLAG_FIRST_PIPE_INSTANCE, FILE_FLAG_OVERLAPPED, PIPE_ACCESS_INBOUND, PIPE_ACCESS_OUTBOUND,
@@ -43,9 +43,9 @@ use windows_sys::Win32::System::Pipes::{
     CreateNamedPipeW, PIPE_READMODE_BYTE, PIPE_REJECT_REMOTE_CLIENTS, PIPE_TYPE_BYTE, PIPE_WAIT,
 };
 use windows_sys::Win32::System::Threading::{
-    CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW, CREATE_SUSPENDED, CreateEventW,
-    GetExitCodeProcess, INFINITE, RegisterWaitForSingleObject, ResetEvent, SetEvent,
-    UnregisterWaitEx, WT_EXECUTEINWAITTHREAD, WT_EXECUTEONLYONCE, WaitForSingleObject,
+    CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW, CREATE_SUSPENDED, CreateEventW, INFINITE,
+    RegisterWaitForSingleObject, SetEvent, UnregisterWaitEx, WT_EXECUTEINWAITTHREAD,
+    WT_EXECUTEONLYONCE, WaitForSingleObject,
 };
 
 use super::{RawExit, Readiness, Role, Spawned, Stdio, start};
@@ -122,8 +122,14 @@ fn connect(stdio: Stdio, direction: Direction) -> io::Result<(StdStdio, Option<O
 fn named_pipe(direction: Direction) -> io::Result<(OwnedHandle, std::fs::File)> {
     // Each thread's hasher keys are random and never given twice: a name that nobody else has.
     let number = RandomState::new().build_hasher().finish();
-    let name = format!(r"\\.\pipe\pool-subprocess-{}-{number:016x}", std::process::id());
-    let wide: Vec<u16> = std::ffi::OsStr::new(&name).encode_wide().chain([0]).collect();
+    let name = format!(
+        r"\\.\pipe\pool-subprocess-{}-{number:016x}",
+        std::process::id()
+    );
+    let wide: Vec<u16> = std::ffi::OsStr::new(&name)
+        .encode_wide()
+        .chain([0])
+        .collect();
     let access = match direction {
         Direction::ToChild => PIPE_ACCESS_OUTBOUND,
         Direction::FromChild => PIPE_ACCESS_INBOUND,
@@ -310,7 +316,10 @@ impl Transfer {
     }
 
     /// Starts an operation unless one is under way. A started one may be complete already.
-    fn begin(&mut self, start: impl FnOnce(HANDLE, &mut [u8; PIPE_BYTES], *mut OVERLAPPED) -> i32) -> io::Result<()> {
+    fn begin(
+        &mut self,
+        start: impl FnOnce(HANDLE, &mut [u8; PIPE_BYTES], *mut OVERLAPPED) -> i32,
+    ) -> io::Result<()> {
         if self.under_way {
             return Ok(());
         }
@@ -371,7 +380,13 @@ impl std::fmt::Debug for Transfer {
 /// What a pipe says when its other side is closed.
 fn is_end(error: &io::Error) -> bool {
     let code = error.raw_os_error().unwrap_or_default() as u32;
-    [ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_NO_DATA, ERROR_OPERATION_ABORTED].contains(&code)
+    [
+        ERROR_BROKEN_PIPE,
+        ERROR_HANDLE_EOF,
+        ERROR_NO_DATA,
+        ERROR_OPERATION_ABORTED,
+    ]
+    .contains(&code)
 }
 
 /// Our end of a pipe that the child writes to.
@@ -422,7 +437,15 @@ impl InputPipe {
         self.0.begin(|pipe, buffer, overlapped| {
             buffer[..most].copy_from_slice(&bytes[..most]);
             // SAFETY: buffer and struct are boxed, and neither is touched or freed before the end.
-            unsafe { WriteFile(pipe, buffer.as_ptr(), most as u32, ptr::null_mut(), overlapped) }
+            unsafe {
+                WriteFile(
+                    pipe,
+                    buffer.as_ptr(),
+                    most as u32,
+                    ptr::null_mut(),
+                    overlapped,
+                )
+            }
         })?;
         self.0.end()
     }
@@ -462,7 +485,10 @@ impl Watches {
                 }
                 // A handle that is signalled by now ends its wait at once: no wake-up is lost.
                 let watch = &mut self.watches.0[role.index()];
-                if !watch.as_ref().is_some_and(|watch| watch.will_wake(self.waker)) {
+                if !watch
+                    .as_ref()
+                    .is_some_and(|watch| watch.will_wake(self.waker))
+                {
                     *watch = None;
                     *watch = Some(Registration::new(source, self.waker.clone())?);
                 }

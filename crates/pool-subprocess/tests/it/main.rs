@@ -1,3 +1,23 @@
 //! One binary for all integration tests, a module a theme.
 
-mod run;
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests start processes beside the pool, to see that they are left alone"
+)]
+
+mod bad_input;
+mod batch;
+mod cancel;
+mod child;
+mod drain;
+mod end;
+mod leftovers;
+mod modes;
+mod output;
+mod puppets;
+mod python;
+mod scripted;
+mod seed;
+mod slots;
+mod texts;
+mod without_runtime;

@@ -1,0 +1,126 @@
+//! The pool that starts nothing, on a paused clock.
+
+use std::time::Duration;
+
+use pool_subprocess::{Cause, Command, Event, Rule, RunMode, SpawnError, Stage, SubprocessPool};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn one(rule: Rule) -> SubprocessPool {
+    SubprocessPool::builder()
+        .max_size(1)
+        .scripted([rule])
+        .build()
+        .expect("a pool")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_prints_and_exits() {
+    let pool = SubprocessPool::scripted([Rule::new("ffmpeg *")
+        .stdout("a\n")
+        .after(HOUR)
+        .stderr("b\n")
+        .after(HOUR)
+        .exits(3)]);
+    let mut events = pool.run(Command::new("ffmpeg").arg("-i")).events();
+    let (mut lines, mut outcome) = (Vec::new(), None);
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Line(line) => lines.push(line.text().into_owned()),
+            Event::Ended(end) => outcome = Some(end.expect("a rule")),
+            _ => {}
+        }
+    }
+    assert_eq!(lines, ["a", "b"]);
+    let outcome = outcome.expect("an end");
+    assert_eq!(
+        (outcome.code(), outcome.duration(), outcome.pid()),
+        (Some(3), HOUR * 2, None)
+    );
+    assert_eq!(outcome.stdout().bytes().as_ref(), b"a\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn timeout_grace_and_kill_are_real() {
+    let pool = one(Rule::new("hang").hangs().ignores_terminate());
+    let command = Command::new("hang").timeout(HOUR).grace(HOUR);
+    let outcome = pool.run(command).await.expect("a rule");
+    assert_eq!(outcome.stages(), [Stage::Terminate, Stage::Kill]);
+    assert_eq!(
+        (outcome.cause(), outcome.duration()),
+        (Some(Cause::Timeout), HOUR * 2)
+    );
+    assert_eq!(outcome.signal(), Some(9));
+    let pool = one(Rule::new("hang").hangs());
+    let outcome = pool
+        .run(Command::new("hang").timeout(HOUR))
+        .await
+        .expect("a rule");
+    assert_eq!(
+        (outcome.stages(), outcome.signal()),
+        (&[Stage::Terminate][..], Some(15))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn queue_and_deadline_are_real() {
+    let pool = one(Rule::new("work").after(HOUR));
+    let first = tokio::spawn(pool.run(Command::new("work")));
+    while pool.running().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let impatient = pool.run(Command::new("work")).deadline(HOUR / 2).await;
+    assert!(impatient.expect_err("the slot is taken").is_timeout());
+    // It waits for half an hour and is half an hour short.
+    let late = pool
+        .run(Command::new("work").grace(Duration::ZERO))
+        .deadline(HOUR);
+    assert_eq!(
+        late.await.expect("it starts").cause(),
+        Some(Cause::Deadline)
+    );
+    assert!(first.await.expect("no panic").expect("a rule").is_success());
+}
+
+#[tokio::test]
+async fn a_rule_can_be_signalled_or_fail_to_spawn() {
+    let pool = SubprocessPool::scripted([
+        Rule::new("a").signalled(11),
+        Rule::new("b").fails_to_spawn(SpawnError::EmptyProgram),
+    ]);
+    assert_eq!(
+        pool.run(Command::new("a")).await.expect("a rule").signal(),
+        Some(11)
+    );
+    assert!(
+        pool.run(Command::new("b"))
+            .await
+            .expect_err("a rule")
+            .is_spawn()
+    );
+}
+
+#[test]
+fn it_works_in_every_mode_and_without_a_runtime() {
+    for mode in [RunMode::Async, RunMode::Threaded, RunMode::Local] {
+        let rule = Rule::new("*")
+            .after(Duration::from_millis(1))
+            .stdout("x\n")
+            .exits(4);
+        let pool = SubprocessPool::builder()
+            .max_size(1)
+            .mode(mode)
+            .scripted([rule])
+            .build();
+        let outcome = pool
+            .expect("a pool")
+            .run(Command::new("any"))
+            .wait()
+            .expect("a rule");
+        assert_eq!(
+            (outcome.code(), outcome.stdout().seen()),
+            (Some(4), 2),
+            "{mode}"
+        );
+    }
+}
