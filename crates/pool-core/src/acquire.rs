@@ -81,7 +81,7 @@ impl<'a, M: Manager> Acquire<'a, M> {
     /// Allows this long in all, instead of the pool's
     /// [`acquire_timeout`](crate::Limits::acquire_timeout). The clock starts at the first wait.
     pub fn deadline(mut self, total: Duration) -> Self {
-        self.0.deadline = Some(total);
+        self.0.set_deadline(total);
         self
     }
 
@@ -126,7 +126,7 @@ impl<M: Manager> AcquireOwned<M> {
     /// Allows this long in all, instead of the pool's
     /// [`acquire_timeout`](crate::Limits::acquire_timeout). The clock starts at the first wait.
     pub fn deadline(mut self, total: Duration) -> Self {
-        self.0.deadline = Some(total);
+        self.0.set_deadline(total);
         self
     }
 

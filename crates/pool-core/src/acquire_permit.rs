@@ -207,21 +207,8 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
         loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Start => {
-                    let requested = self.count;
-                    let admission = self.home().permits.lock().acquire(requested, self.priority);
-                    match admission {
-                        Admission::Granted => return Poll::Ready(Ok(self.held())),
-                        Admission::Queued(ticket, woken) => {
-                            self.state = State::Queued(ticket);
-                            wake(woken);
-                        }
-                        Admission::Closed => return Poll::Ready(Err(PermitError::Closed)),
-                        Admission::Saturated { waiters } => {
-                            return Poll::Ready(Err(PermitError::Saturated { waiters }));
-                        }
-                        Admission::TooLarge { total } => {
-                            return Poll::Ready(Err(PermitError::TooLarge { requested, total }));
-                        }
+                    if let Some(outcome) = self.enter(cx.waker()) {
+                        return Poll::Ready(outcome);
                     }
                 }
                 State::Queued(ticket) => match self.look(ticket, cx.waker()) {
@@ -245,6 +232,35 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
                 },
                 State::Done => panic!("an acquire was polled after it had ended"),
             }
+        }
+    }
+
+    /// Asks the semaphore: an outcome, or a place in its queue.
+    fn enter(&mut self, waker: &Waker) -> Option<Result<Held<H>, PermitError>> {
+        let requested = self.count;
+        // The waker is cloned outside the lock, and only for one that has to wait.
+        let mut spare = None;
+        loop {
+            let mut permits = self.home().permits.lock();
+            let admission = permits.acquire(requested, self.priority, &mut spare);
+            drop(permits);
+            return match admission {
+                Admission::Granted => Some(Ok(self.held())),
+                Admission::NeedsWaker => {
+                    spare = Some(waker.clone());
+                    continue;
+                }
+                Admission::Queued(ticket, woken) => {
+                    self.state = State::Queued(ticket);
+                    wake(woken);
+                    None
+                }
+                Admission::Closed => Some(Err(PermitError::Closed)),
+                Admission::Saturated { waiters } => Some(Err(PermitError::Saturated { waiters })),
+                Admission::TooLarge { total } => {
+                    Some(Err(PermitError::TooLarge { requested, total }))
+                }
+            };
         }
     }
 

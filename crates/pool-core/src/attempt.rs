@@ -24,7 +24,6 @@ use crate::{
     effects::{Admission, Ask, Failure, Grant},
     error::{AcquireError, Phase},
     foreign::{Fault, guarded},
-    jobs,
     loan::{self, Loan},
     manager::{Manager, Reason, Reject},
     park,
@@ -44,10 +43,9 @@ where
     /// `None` once a guard has it.
     home: Option<H>,
     state: State<'h, H, M>,
-    pub(crate) deadline: Option<Duration>,
     pub(crate) priority: Priority,
     pub(crate) caller: &'static Location<'static>,
-    timer: Countdown,
+    countdown: Countdown,
     mode: Mode,
 }
 
@@ -58,8 +56,10 @@ where
 {
     Start,
     /// Its resource was refused: once it is in line again, that one is destroyed.
-    Again(Loan<H, M>),
+    Again(Box<(Loan<H, M>, Reason)>),
     Queued(Ticket),
+    /// As queued, with the waker in place.
+    Asleep(Ticket),
     Checking(Check<'h, H, M>),
     Done,
 }
@@ -74,7 +74,8 @@ pub(crate) type Outcome<H, M> = Result<Loan<H, M>, AcquireError<<M as Manager>::
 
 /// The total deadline: nothing is started before the first wait.
 enum Countdown {
-    Unset,
+    /// What the caller allows, where it says so.
+    Unset(Option<Duration>),
     Never,
     Running(Timer),
 }
@@ -96,17 +97,20 @@ where
         Self {
             home: Some(home),
             state: State::Start,
-            deadline: None,
             priority: Priority::default(),
             caller,
-            timer: Countdown::Unset,
+            countdown: Countdown::Unset(None),
             mode: Mode::Task,
         }
     }
 
+    pub(crate) fn set_deadline(&mut self, total: Duration) {
+        self.countdown = Countdown::Unset(Some(total));
+    }
+
     pub(crate) fn wait(mut self) -> Outcome<H, M> {
         self.mode = Mode::Thread;
-        if let Countdown::Running(timer) = &mut self.timer {
+        if let Countdown::Running(timer) = &mut self.countdown {
             // It has been polled already, in a runtime that may be gone, or be this very thread.
             timer.park();
         }
@@ -134,17 +138,28 @@ where
         loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Start => {
-                    if let Some(outcome) = self.enter(End::Back) {
+                    if let Some(outcome) = self.enter(End::Back, cx.waker()) {
                         return Poll::Ready(outcome);
                     }
                 }
                 State::Again(refused) => {
-                    let outcome = self.enter(End::Front);
+                    let outcome = self.enter(End::Front, cx.waker());
                     // Only now, so that what its slot is used for next finds this caller in line.
-                    drop(refused);
+                    let (loan, why) = *refused;
+                    loan.replace(why);
+                    // It may have been served by that.
+                    self.state = match std::mem::replace(&mut self.state, State::Done) {
+                        State::Asleep(ticket) => State::Queued(ticket),
+                        state => state,
+                    };
                     if let Some(outcome) = outcome {
                         return Poll::Ready(outcome);
                     }
+                }
+                State::Asleep(ticket) => {
+                    self.state = State::Queued(ticket);
+                    ready!(self.poll_deadline(cx));
+                    return Poll::Ready(Err(self.give_up()));
                 }
                 State::Queued(ticket) => match self.look(ticket, cx.waker()) {
                     Ok(Grant::Fresh(claim)) => return Poll::Ready(Ok(self.lend(claim))),
@@ -155,11 +170,7 @@ where
                     }
                     Ok(Grant::Closed) => return Poll::Ready(Err(AcquireError::Closed)),
                     Ok(Grant::Failed(failure)) => return Poll::Ready(Err(self.failed(failure))),
-                    Err(ticket) => {
-                        self.state = State::Queued(ticket);
-                        ready!(self.poll_deadline(cx));
-                        return Poll::Ready(Err(self.give_up()));
-                    }
+                    Err(ticket) => self.state = State::Asleep(ticket),
                 },
                 State::Checking(mut check) => match check.as_mut().poll(cx) {
                     Poll::Ready((loan, checked)) => {
@@ -180,29 +191,37 @@ where
 
     /// Asks the pool: an outcome, or the next state is set.
     #[inline]
-    fn enter(&mut self, end: End) -> Option<Outcome<H, M>> {
+    fn enter(&mut self, end: End, waker: &Waker) -> Option<Outcome<H, M>> {
         let (priority, caller) = (self.priority, self.caller);
         let ask = Ask {
             priority,
             caller,
             end,
         };
-        let admission = self.shared().ledger.lock().acquire(ask);
-        match admission {
-            Admission::Lent(claim) => self.check(claim).map(Ok),
-            Admission::Queued(ticket, mut effects) => {
-                self.state = State::Queued(ticket);
-                let shared = Arc::clone(self.shared());
-                for claim in std::mem::take(&mut effects.creates) {
-                    // Here, and now: a create that is done at once needs no executor.
-                    let job = jobs::create(&shared, claim);
-                    shared.upkeep.begin(job, Place::Anywhere);
+        // The waker is cloned outside the lock, and only for one that has to wait.
+        let mut spare = None;
+        loop {
+            let admission = self.shared().ledger.lock().acquire(ask, &mut spare);
+            return match admission {
+                Admission::Lent(claim) => self.check(claim).map(Ok),
+                Admission::NeedsWaker => {
+                    spare = Some(waker.clone());
+                    continue;
                 }
-                shared.perform(effects, Place::Anywhere);
-                None
-            }
-            Admission::Saturated { waiters } => Some(Err(AcquireError::Saturated { waiters })),
-            Admission::Closed => Some(Err(AcquireError::Closed)),
+                Admission::Queued(ticket, timeout) => {
+                    self.state = State::Asleep(ticket);
+                    self.start_countdown(timeout);
+                    None
+                }
+                Admission::Creates(ticket, effects) => {
+                    self.state = State::Queued(ticket);
+                    // A create that is done at once needs no executor.
+                    self.shared().perform(effects, Place::Here);
+                    None
+                }
+                Admission::Saturated { waiters } => Some(Err(AcquireError::Saturated { waiters })),
+                Admission::Closed => Some(Err(AcquireError::Closed)),
+            };
         }
     }
 
@@ -247,7 +266,12 @@ where
         let index = loan.index();
         let mut check: Check<'h, H, M> = Box::pin(async move {
             let checked = {
-                let (shared, Occupant { resource, metrics }) = loan.parts_mut();
+                let (
+                    shared,
+                    Occupant {
+                        resource, metrics, ..
+                    },
+                ) = loan.parts_mut();
                 let limit = shared.ledger.lock().limits().recycle_timeout;
                 let manager = &shared.manager;
                 guarded(&shared.timers, limit, || manager.recycle(resource, metrics)).await
@@ -279,7 +303,7 @@ where
         };
         // Back to the head of the line: it had its turn, and got nothing.
         loan.poison(why);
-        self.state = State::Again(loan);
+        self.state = State::Again(Box::new((loan, why)));
         None
     }
 
@@ -291,21 +315,26 @@ where
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Countdown::Unset = self.timer {
-            let shared = self.shared();
-            let limit = self
-                .deadline
-                .or_else(|| shared.ledger.lock().limits().acquire_timeout);
-            self.timer = match (limit, self.mode) {
-                (None, _) => Countdown::Never,
-                (Some(limit), Mode::Task) => Countdown::Running(shared.timers.after(limit)),
-                (Some(limit), Mode::Thread) => Countdown::Running(Timers::parked(limit)),
-            };
+        if let Countdown::Unset(_) = self.countdown {
+            let timeout = self.shared().ledger.lock().limits().acquire_timeout;
+            self.start_countdown(timeout);
         }
-        match &mut self.timer {
+        match &mut self.countdown {
             Countdown::Running(timer) => timer.poll(cx),
-            Countdown::Unset | Countdown::Never => Poll::Pending,
+            Countdown::Unset(_) | Countdown::Never => Poll::Pending,
         }
+    }
+
+    /// Starts the clock, unless it is running; `timeout` is the pool's.
+    fn start_countdown(&mut self, timeout: Option<Duration>) {
+        let Countdown::Unset(deadline) = self.countdown else {
+            return;
+        };
+        self.countdown = match (deadline.or(timeout), self.mode) {
+            (None, _) => Countdown::Never,
+            (Some(limit), Mode::Task) => Countdown::Running(self.shared().timers.after(limit)),
+            (Some(limit), Mode::Thread) => Countdown::Running(Timers::parked(limit)),
+        };
     }
 
     /// The time is up.
@@ -329,7 +358,7 @@ where
                     drop(check);
                     (Phase::Recycle, status, cause, None)
                 }
-                State::Start | State::Again(_) | State::Done => {
+                State::Start | State::Again(_) | State::Asleep(_) | State::Done => {
                     unreachable!("only what waits can time out")
                 }
             };
@@ -361,9 +390,9 @@ where
     }
 
     fn waited(&self) -> Duration {
-        match &self.timer {
+        match &self.countdown {
             Countdown::Running(timer) => timer.elapsed(),
-            Countdown::Unset | Countdown::Never => Duration::ZERO,
+            Countdown::Unset(_) | Countdown::Never => Duration::ZERO,
         }
     }
 }
@@ -386,7 +415,12 @@ where
         (start, size_of::<T>())
     }
 
-    let (shared, Occupant { resource, metrics }) = loan.parts_mut();
+    let (
+        shared,
+        Occupant {
+            resource, metrics, ..
+        },
+    ) = loan.parts_mut();
     let manager = &shared.manager;
     let (start, size) = with_size(move || manager.recycle(resource, metrics));
     if size > 1 {
@@ -413,7 +447,9 @@ where
 
     pub(crate) fn ahead(&self) -> Option<usize> {
         match &self.state {
-            State::Queued(ticket) => self.shared().ledger.lock().ahead(ticket),
+            State::Queued(ticket) | State::Asleep(ticket) => {
+                self.shared().ledger.lock().ahead(ticket)
+            }
             State::Start | State::Again(_) | State::Checking(_) | State::Done => None,
         }
     }
@@ -425,7 +461,9 @@ where
     M: Manager,
 {
     fn drop(&mut self) {
-        if let State::Queued(ticket) = std::mem::replace(&mut self.state, State::Done) {
+        if let State::Queued(ticket) | State::Asleep(ticket) =
+            std::mem::replace(&mut self.state, State::Done)
+        {
             let effects = self.shared().ledger.lock().cancel(ticket);
             self.shared().perform(effects, Place::Anywhere);
         }
@@ -445,9 +483,9 @@ where
     }
 
     fn parked_until(&self) -> Option<Instant> {
-        match &self.timer {
+        match &self.countdown {
             Countdown::Running(timer) => timer.parked_until(),
-            Countdown::Unset | Countdown::Never => None,
+            Countdown::Unset(_) | Countdown::Never => None,
         }
     }
 }

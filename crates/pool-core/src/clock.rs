@@ -1,33 +1,140 @@
 //! The pool's clock: what hold times are told by.
+//!
+//! Reading the system's clock costs as much as acquire and release together, so a busy pool reads
+//! a number instead that a thread writes ten times a second. An idle pool has no such thread: it
+//! begins when more than [`BUSY`] loans have begun within one tick, and ends with the first tick
+//! in which none has.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
-/// Counts from when the pool was built.
+/// How exact a hold time is in a busy pool.
+const TICK: Duration = Duration::from_millis(100);
+
+/// So many readings within one tick are worth a thread.
+const BUSY: u64 = 1024;
+
+/// Counts nanoseconds from when the pool was built. All its numbers are figures for people and
+/// order nothing, hence `Relaxed` throughout.
 #[derive(Debug)]
-pub(crate) struct Clock {
+pub(crate) struct Clock(Arc<Dial>);
+
+#[derive(Debug)]
+struct Dial {
     epoch: Instant,
+    /// What the thread wrote last; 0 while there is none.
+    coarse: AtomicU64,
+    /// Whether anybody has read `coarse` in this tick.
+    used: AtomicBool,
+    /// How often the system's clock was read, and when the last [`BUSY`] of them began.
+    reads: AtomicU64,
+    window: AtomicU64,
 }
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self {
-            epoch: Instant::now(),
-        }
+        let (coarse, reads, window) = Default::default();
+        let (epoch, used) = (Instant::now(), AtomicBool::new(false));
+        Self(Arc::new(Dial {
+            epoch,
+            coarse,
+            used,
+            reads,
+            window,
+        }))
     }
 
     /// The present as a number, never 0.
+    #[inline]
     pub(crate) fn stamp(&self) -> u64 {
-        // 584 years of nanoseconds fit.
-        (self.epoch.elapsed().as_nanos() as u64).max(1)
+        let coarse = self.0.coarse.load(Ordering::Relaxed);
+        if coarse == 0 {
+            return self.read();
+        }
+        // Written once a tick only, so that the cache line stays shared.
+        if !self.0.used.load(Ordering::Relaxed) {
+            self.0.used.store(true, Ordering::Relaxed);
+        }
+        coarse
     }
 
-    /// How long ago this stamp was taken; nothing for 0.
+    /// How long ago this stamp was taken, give or take a tick; nothing for 0.
     pub(crate) fn since(&self, stamp: u64) -> Duration {
         if stamp == 0 {
             return Duration::ZERO;
         }
-        self.epoch
-            .elapsed()
-            .saturating_sub(Duration::from_nanos(stamp))
+        Duration::from_nanos(self.0.now().saturating_sub(stamp))
+    }
+
+    #[cold]
+    fn read(&self) -> u64 {
+        let now = self.0.now();
+        if self.0.reads.fetch_add(1, Ordering::Relaxed) % BUSY == BUSY - 1 {
+            let began = self.0.window.swap(now, Ordering::Relaxed);
+            if now.saturating_sub(began) < TICK.as_nanos() as u64 {
+                self.start();
+            }
+        }
+        now
+    }
+
+    fn start(&self) {
+        let dial = Arc::clone(&self.0);
+        if dial.coarse.swap(dial.now(), Ordering::Relaxed) != 0 {
+            return;
+        }
+        dial.used.store(true, Ordering::Relaxed);
+        let spawned = thread::Builder::new()
+            .name("pool-clock".into())
+            .spawn(move || dial.run());
+        if spawned.is_err() {
+            // Exact stamps cost more, and are right.
+            self.0.coarse.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Dial {
+    /// The life of the thread.
+    fn run(&self) {
+        while self.used.swap(false, Ordering::Relaxed) {
+            thread::sleep(TICK);
+            self.coarse.store(self.now(), Ordering::Relaxed);
+        }
+        self.coarse.store(0, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        // 584 years of nanoseconds fit.
+        (self.epoch.elapsed().as_nanos() as u64).max(1)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_clock_is_read_from_a_number_and_an_idle_one_is_exact() {
+        let clock = Clock::new();
+        assert!(clock.stamp() > 0);
+        assert_eq!(clock.0.coarse.load(Ordering::Relaxed), 0);
+        while clock.0.coarse.load(Ordering::Relaxed) == 0 {
+            clock.stamp();
+        }
+        assert!(clock.since(clock.stamp()) < 10 * TICK);
+        // Nobody reads it: the thread ends.
+        while clock.0.coarse.load(Ordering::Relaxed) != 0 {
+            thread::yield_now();
+        }
+        let (before, after) = (clock.stamp(), clock.stamp());
+        assert!(0 < before && before <= after);
+        assert_eq!(clock.since(0), Duration::ZERO);
     }
 }

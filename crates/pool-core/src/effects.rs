@@ -20,8 +20,15 @@ pub(crate) struct Ask {
 #[must_use]
 pub(crate) enum Admission<T, E> {
     Lent(T),
-    Queued(Ticket, Effects<T, E>),
-    Saturated { waiters: usize },
+    /// It will have to wait: come back with a waker in hand. Nothing has changed.
+    NeedsWaker,
+    /// In the queue with its waker. How long it may wait unless it says otherwise.
+    Queued(Ticket, Option<Duration>),
+    /// In the queue, and the first to see to a create that serves whoever is at its head.
+    Creates(Ticket, Effects<T, E>),
+    Saturated {
+        waiters: usize,
+    },
     Closed,
 }
 
@@ -44,12 +51,18 @@ pub(crate) enum Failure<E> {
     TimedOut(Duration),
 }
 
-/// What is to be done once the lock is released.
+/// What is to be done once the lock is released. Small, because nearly every event asks for
+/// nothing, or for one waiter to be woken.
 #[derive(Debug)]
 #[must_use = "effects are what an event asks for"]
 pub(crate) struct Effects<T, E> {
-    /// The usual case: one waiter to be woken.
     pub(crate) wake: Option<Waker>,
+    pub(crate) rest: Option<Box<Rest<T, E>>>,
+}
+
+/// The rarer effects.
+#[derive(Debug)]
+pub(crate) struct Rest<T, E> {
     pub(crate) wakes: Vec<Waker>,
     pub(crate) creates: Vec<T>,
     pub(crate) destroys: Vec<(T, Reason)>,
@@ -64,11 +77,20 @@ impl<T, E> Effects<T, E> {
     pub(crate) fn none() -> Self {
         Self {
             wake: None,
-            wakes: Vec::new(),
-            creates: Vec::new(),
-            destroys: Vec::new(),
-            unheard: None,
-            spent: None,
+            rest: None,
         }
+    }
+
+    pub(crate) fn rest(&mut self) -> &mut Rest<T, E> {
+        self.rest.get_or_insert_with(|| {
+            let (wakes, creates, destroys) = (Vec::new(), Vec::new(), Vec::new());
+            Box::new(Rest {
+                wakes,
+                creates,
+                destroys,
+                unheard: None,
+                spent: None,
+            })
+        })
     }
 }

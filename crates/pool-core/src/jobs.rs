@@ -16,7 +16,7 @@ use std::{
 use crate::{
     effects::Failure,
     foreign::{Fault, forget_panics, guarded, panic_message},
-    loan::{Loan, Phase},
+    loan::{Loan, Phase, Terms},
     manager::{CreateCx, Manager, Metrics, Reason},
     shared::Shared,
     signal::Signal,
@@ -79,13 +79,11 @@ pub(crate) fn discard<M: Manager>(
     shared: &Arc<Shared<M>>,
     claim: Claim<M::Resource>,
     why: Reason,
+    place: Place,
     done: Option<Arc<Signal>>,
 ) {
-    let effects = shared.ledger.lock().discarded(claim, why);
-    let mut done = done;
-    for (claim, why) in effects.destroys {
-        destroy(shared, claim, why, Place::Anywhere, done.take());
-    }
+    shared.ledger.lock().discarded(claim.index());
+    destroy(shared, claim, why, place, done);
 }
 
 /// Destroys what is in this slot, destroying already.
@@ -104,10 +102,14 @@ pub(crate) fn destroy<M: Manager>(
         claim: Some(claim),
         occupant,
         why,
+        place,
         done,
     };
     let job: Job = Box::pin(async move {
-        let Some(Occupant { resource, metrics }) = slot.occupant.take() else {
+        let Some(Occupant {
+            resource, metrics, ..
+        }) = slot.occupant.take()
+        else {
             return;
         };
         let shared = Arc::clone(&slot.shared);
@@ -132,7 +134,7 @@ pub(crate) fn destroy<M: Manager>(
         drop(slot);
     });
     match place {
-        Place::Anywhere => shared.upkeep.begin(job, place),
+        Place::Here | Place::Anywhere => shared.upkeep.begin(job, place),
         // Not even a first poll in the middle of a runtime's end.
         Place::OwnThread => shared.upkeep.send(job, place),
     }
@@ -185,7 +187,11 @@ impl<M: Manager> Creating<M> {
             created: Instant::now(),
             uses: 0,
         };
-        *claim.get_mut() = Some(Occupant { resource, metrics });
+        *claim.get_mut() = Some(Occupant {
+            resource,
+            metrics,
+            terms: Terms::new(Phase::Kept),
+        });
         tracing::debug!(id, index, "created a resource");
         let effects = self.shared.ledger.lock().created(claim);
         self.shared.perform(effects, Place::Anywhere);
@@ -239,6 +245,8 @@ struct Destroying<M: Manager> {
     /// Until the job has begun.
     occupant: Option<Occupant<M::Resource>>,
     why: Reason,
+    /// Where what the free slot is used for begins.
+    place: Place,
     done: Option<Arc<Signal>>,
 }
 
@@ -250,7 +258,7 @@ impl<M: Manager> Drop for Destroying<M> {
         }
         if let Some(claim) = self.claim.take() {
             let effects = self.shared.ledger.lock().destroyed(claim);
-            self.shared.perform(effects, Place::Anywhere);
+            self.shared.perform(effects, self.place);
         }
         if let Some(done) = self.done.take() {
             done.set();

@@ -155,7 +155,12 @@ impl<S: Mint, E> Ledger<S, E> {
 
     // Acquire.
 
-    pub(crate) fn acquire(&mut self, ask: Ask) -> Admission<S::Right, E> {
+    /// What is idle, else a place in the queue, with the waker from `spare`.
+    pub(crate) fn acquire(
+        &mut self,
+        ask: Ask,
+        spare: &mut Option<Waker>,
+    ) -> Admission<S::Right, E> {
         if self.closed {
             return Admission::Closed;
         }
@@ -163,29 +168,38 @@ impl<S: Mint, E> Ledger<S, E> {
         if let Some(right) = self.take_idle(ask.caller) {
             return Admission::Lent(right);
         }
-        let waiters = self.queue.waiting();
+        let (waiters, creating) = (self.queue.waiting(), self.count(State::Creating));
         // Whoever a create will serve does not count against the bound, nor does one that comes
         // back for another resource: it had its place.
         let room = self.limits.max_size.saturating_sub(self.size());
-        let served = self.count(State::Creating) + room;
-        let bound = self.limits.max_waiters.saturating_add(served);
+        let bound = self.limits.max_waiters.saturating_add(creating + room);
         if ask.end == End::Back && waiters >= bound {
             return Admission::Saturated { waiters };
+        }
+        let creates = room > 0 && waiters >= creating;
+        if !creates && spare.is_none() {
+            return Admission::NeedsWaker;
         }
         let Ask {
             priority,
             caller,
             end,
         } = ask;
-        let ticket = self.queue.join(Request {
+        let request = Request {
             priority,
             weight: 1,
             note: caller,
             end,
-        });
-        let mut effects = Effects::none();
-        self.cover(&mut effects);
-        Admission::Queued(ticket, effects)
+        };
+        if creates {
+            // Without a waker: a create that is done at once would wake its own caller.
+            let ticket = self.queue.join(request, None);
+            let mut effects = Effects::none();
+            self.cover(&mut effects);
+            return Admission::Creates(ticket, effects);
+        }
+        let ticket = self.queue.join(request, spare.take());
+        Admission::Queued(ticket, self.limits.acquire_timeout)
     }
 
     /// An idle one, if nothing has to be waited for.
@@ -226,13 +240,16 @@ impl<S: Mint, E> Ledger<S, E> {
         let mut effects = match cancelled.grant {
             Some(Grant::Used(right)) => self.returned(right),
             Some(Grant::Fresh(right)) => self.hand_on(right, Grant::Fresh),
-            Some(Grant::Failed(failure)) => Effects {
-                unheard: Some(failure),
-                ..Effects::none()
-            },
+            Some(Grant::Failed(failure)) => {
+                let mut effects = Effects::none();
+                effects.rest().unheard = Some(failure);
+                effects
+            }
             Some(Grant::Closed) | None => Effects::none(),
         };
-        effects.spent = cancelled.waker;
+        if cancelled.waker.is_some() {
+            effects.rest().spent = cancelled.waker;
+        }
         effects
     }
 
@@ -254,11 +271,9 @@ impl<S: Mint, E> Ledger<S, E> {
         self.hand_on(right, Grant::Used)
     }
 
-    /// In use or recycling -> destroying.
-    pub(crate) fn discarded(&mut self, right: S::Right, why: Reason) -> Effects<S::Right, E> {
-        let mut effects = Effects::none();
-        self.doom(right, why, &mut effects);
-        effects
+    /// In use or recycling -> destroying: the caller sees to it.
+    pub(crate) fn discarded(&mut self, index: u32) {
+        self.set(index, State::Destroying);
     }
 
     /// In use -> vacant: the resource is the caller's own from now on.
@@ -299,7 +314,7 @@ impl<S: Mint, E> Ledger<S, E> {
         let mut effects = Effects::none();
         match self.queue.grant(Grant::Failed(failure)) {
             Ok((_, waker)) => effects.wake = waker,
-            Err(Grant::Failed(failure)) => effects.unheard = Some(failure),
+            Err(Grant::Failed(failure)) => effects.rest().unheard = Some(failure),
             Err(Grant::Used(_) | Grant::Fresh(_) | Grant::Closed) => {}
         }
         self.vacate(right, &mut effects);
@@ -337,7 +352,7 @@ impl<S: Mint, E> Ledger<S, E> {
             return effects;
         }
         self.closed = true;
-        effects.wakes = self.queue.grant_where(|_| true, || Grant::Closed);
+        effects.rest().wakes = self.queue.grant_where(|_| true, || Grant::Closed);
         while let Some(right) = self
             .idle
             .pop_last()
@@ -358,7 +373,7 @@ impl<S: Mint, E> Ledger<S, E> {
             note,
             end,
         };
-        let ticket = self.drains.join(request);
+        let ticket = self.drains.join(request, None);
         if self.closed && self.size() == 0 {
             // Those before it have been told, and it has no waker yet: there is nobody to wake.
             let _ = self.drains.grant(());
@@ -423,7 +438,7 @@ impl<S: Mint, E> Ledger<S, E> {
 
     fn doom(&mut self, right: S::Right, why: Reason, effects: &mut Effects<S::Right, E>) {
         self.set(S::index(&right), State::Destroying);
-        effects.destroys.push((right, why));
+        effects.rest().destroys.push((right, why));
     }
 
     fn vacated(&mut self, right: S::Right) -> Effects<S::Right, E> {
@@ -450,7 +465,7 @@ impl<S: Mint, E> Ledger<S, E> {
         {
             let right = self.take_vacant();
             self.set(S::index(&right), State::Creating);
-            effects.creates.push(right);
+            effects.rest().creates.push(right);
         }
     }
 
@@ -471,10 +486,9 @@ impl<S: Mint, E> Ledger<S, E> {
     }
 
     fn tell_drains(&mut self, effects: &mut Effects<S::Right, E>) {
-        if self.closed && self.size() == 0 {
-            effects
-                .wakes
-                .extend(self.drains.grant_where(|_| true, || ()));
+        if self.closed && self.size() == 0 && self.drains.waiting() > 0 {
+            let woken = self.drains.grant_where(|_| true, || ());
+            effects.rest().wakes.extend(woken);
         }
     }
 

@@ -26,7 +26,8 @@ use crate::{
     upkeep::Place,
 };
 
-/// `H` is how it holds on to its pool: by reference or by count.
+/// `H` is how it holds on to its pool: by reference or by count. Two words, so that it travels in
+/// registers; the rest is in its slot.
 pub(crate) struct Loan<H, M>
 where
     H: Borrow<Arc<Shared<M>>>,
@@ -35,12 +36,28 @@ where
     pub(crate) home: H,
     /// `None` only once it has been taken for good.
     claim: Option<Claim<M::Resource>>,
+}
+
+/// On what terms a resource is out.
+pub(crate) struct Terms {
     phase: Phase,
     poison: Option<Reason>,
     /// Whether the thread was panicking when the loan began: then a drop during that panic says
     /// nothing about the resource.
     born_in_panic: bool,
     done: Option<Arc<Signal>>,
+}
+
+impl Terms {
+    pub(crate) fn new(phase: Phase) -> Self {
+        let born_in_panic = thread::panicking();
+        Self {
+            phase,
+            poison: None,
+            born_in_panic,
+            done: None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,43 +76,49 @@ where
     /// The claim must be to an occupied slot.
     #[inline]
     pub(crate) fn new(home: H, claim: Claim<M::Resource>, phase: Phase) -> Self {
-        let born_in_panic = thread::panicking();
-        Self {
+        let mut loan = Self {
             home,
             claim: Some(claim),
-            phase,
-            poison: None,
-            born_in_panic,
-            done: None,
-        }
+        };
+        loan.occupant_mut().terms = Terms::new(phase);
+        loan
     }
 
     /// The checks are behind it: it is the caller's from now on.
     #[inline]
     pub(crate) fn lend(&mut self) {
-        self.phase = Phase::Lent;
         let stamp = self.shared().clock.stamp();
         self.claim().set_lent_since(stamp);
-        self.occupant_mut().metrics.uses += 1;
+        let occupant = self.occupant_mut();
+        occupant.terms.phase = Phase::Lent;
+        occupant.metrics.uses += 1;
     }
 
     /// A reset came to its end.
     pub(crate) fn keep(&mut self) {
-        self.phase = Phase::Kept;
+        self.occupant_mut().terms.phase = Phase::Kept;
     }
 
     pub(crate) fn poison(&mut self, why: Reason) {
-        self.poison = Some(why);
+        self.occupant_mut().terms.poison = Some(why);
     }
 
     /// Destroys it.
     pub(crate) fn discard(mut self, why: Reason) {
-        self.poison = Some(why);
+        self.occupant_mut().terms.poison = Some(why);
+    }
+
+    /// Destroys it for a caller that waits for another one: what its slot is used for next begins
+    /// on this thread.
+    pub(crate) fn replace(mut self, why: Reason) {
+        if let Some(claim) = self.claim.take() {
+            jobs::discard(self.shared(), claim, why, Place::Here, None);
+        }
     }
 
     /// This is set when the resource is back in the pool or gone, and its slot accounted for.
     pub(crate) fn tell(&mut self, done: Arc<Signal>) {
-        self.done = Some(done);
+        self.occupant_mut().terms.done = Some(done);
     }
 
     /// Takes the resource out of the pool for good; its slot is free at once.
@@ -160,17 +183,24 @@ where
     }
 
     /// What is to become of it, now that it is dropped.
+    #[inline]
     fn verdict(&mut self) -> Result<Verdict, Reason> {
-        if let Some(why) = self.poison {
+        let (shared, occupant) = self.parts_mut();
+        let Occupant {
+            resource,
+            metrics,
+            terms,
+        } = occupant;
+        if let Some(why) = terms.poison {
             return Err(why);
         }
-        let panicked = thread::panicking() && !(self.born_in_panic && self.phase == Phase::Lent);
-        match self.phase {
+        let excused = terms.born_in_panic && terms.phase == Phase::Lent;
+        let panicked = thread::panicking() && !excused;
+        match terms.phase {
             Phase::Checking | Phase::Lent | Phase::Resetting if panicked => Err(Reason::Panicked),
             Phase::Checking | Phase::Kept => Ok(Verdict::Keep),
             Phase::Resetting => Err(Reason::ResetFailed),
             Phase::Lent => {
-                let (shared, Occupant { resource, metrics }) = self.parts_mut();
                 let metrics: &Metrics = metrics;
                 let inspect = || shared.manager.inspect(resource, metrics);
                 catch_unwind(AssertUnwindSafe(inspect)).map_err(|_| Reason::Panicked)
@@ -184,35 +214,34 @@ where
     H: Borrow<Arc<Shared<M>>>,
     M: Manager,
 {
+    #[inline]
     fn drop(&mut self) {
         if self.claim.is_none() {
             return;
         }
         let verdict = self.verdict();
+        let done = self.occupant_mut().terms.done.take();
         let Some(claim) = self.claim.take() else {
             return;
         };
         claim.set_lent_since(0);
         let shared = self.home.borrow();
-        let effects = match verdict {
-            Ok(Verdict::Keep) => shared.ledger.lock().returned(claim),
+        match verdict {
+            Ok(Verdict::Keep) => {
+                let effects = shared.ledger.lock().returned(claim);
+                shared.perform(effects, Place::Anywhere);
+                if let Some(done) = done {
+                    done.set();
+                }
+            }
             Ok(Verdict::Reset) => {
                 shared.ledger.lock().paused(claim.index());
-                let done = self.done.take();
-                return jobs::reset(shared, claim, done);
+                jobs::reset(shared, claim, done);
             }
             Ok(Verdict::Destroy) => {
-                let done = self.done.take();
-                return jobs::discard(shared, claim, Reason::Inspected, done);
+                jobs::discard(shared, claim, Reason::Inspected, Place::Anywhere, done)
             }
-            Err(why) => {
-                let done = self.done.take();
-                return jobs::discard(shared, claim, why, done);
-            }
-        };
-        shared.perform(effects, Place::Anywhere);
-        if let Some(done) = self.done.take() {
-            done.set();
+            Err(why) => jobs::discard(shared, claim, why, Place::Anywhere, done),
         }
     }
 }

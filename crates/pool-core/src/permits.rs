@@ -33,10 +33,17 @@ pub(crate) enum Answer {
 #[must_use]
 pub(crate) enum Admission {
     Granted,
+    /// It will have to wait: come back with a waker in hand. Nothing has changed.
+    NeedsWaker,
+    /// In the queue with its waker; whom to wake.
     Queued(Ticket, Vec<Waker>),
     Closed,
-    Saturated { waiters: usize },
-    TooLarge { total: usize },
+    Saturated {
+        waiters: usize,
+    },
+    TooLarge {
+        total: usize,
+    },
 }
 
 impl Permits {
@@ -81,7 +88,13 @@ impl Permits {
         granted
     }
 
-    pub(crate) fn acquire(&mut self, count: usize, priority: Priority) -> Admission {
+    /// This many, or a place in the queue, with the waker from `spare`.
+    pub(crate) fn acquire(
+        &mut self,
+        count: usize,
+        priority: Priority,
+        spare: &mut Option<Waker>,
+    ) -> Admission {
         if self.closed {
             return Admission::Closed;
         }
@@ -95,13 +108,16 @@ impl Permits {
         if waiters >= self.max_waiters {
             return Admission::Saturated { waiters };
         }
+        if spare.is_none() {
+            return Admission::NeedsWaker;
+        }
         let request = Request {
             priority,
             weight: count,
             note: (),
             end: End::Back,
         };
-        let ticket = self.queue.join(request);
+        let ticket = self.queue.join(request, spare.take());
         // A more urgent one may fit where the head did not.
         let woken = self.hand_out();
         Admission::Queued(ticket, woken)

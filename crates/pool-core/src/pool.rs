@@ -180,7 +180,9 @@ impl<M: Manager> Pool<M> {
             let claim = self.0.ledger.lock().take_idle_at(index);
             let Some(claim) = claim else { continue };
             let mut loan = Loan::new(&self.0, claim, Phase::Checking);
-            let Occupant { resource, metrics } = loan.occupant_mut();
+            let Occupant {
+                resource, metrics, ..
+            } = loan.occupant_mut();
             if !keep(resource, metrics) {
                 loan.discard(Reason::NotRetained);
                 destroyed += 1;

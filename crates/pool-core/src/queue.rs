@@ -151,7 +151,7 @@ impl<G, N> Queue<G, N> {
         self.waiting
     }
 
-    pub(crate) fn join(&mut self, request: Request<N>) -> Ticket {
+    pub(crate) fn join(&mut self, request: Request<N>, waker: Option<Waker>) -> Ticket {
         let class = request.priority as usize;
         let entry = Entry {
             content: Content::Waiting,
@@ -160,7 +160,7 @@ impl<G, N> Queue<G, N> {
             next: NONE,
             weight: request.weight,
             note: Some(request.note),
-            waker: None,
+            waker,
             seen: self.classes.map(|c| c.joined),
         };
         let place = self.place(entry);

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     clock::Clock,
-    effects::Effects,
+    effects::{Effects, Rest},
     error::Holder,
     foreign::forget_panics,
     jobs,
@@ -22,6 +22,7 @@ use crate::{
 };
 
 type PoolEffects<M> = Effects<Claim<<M as Manager>::Resource>, <M as Manager>::Error>;
+type PoolRest<M> = Rest<Claim<<M as Manager>::Resource>, <M as Manager>::Error>;
 
 /// One pool.
 pub(crate) struct Shared<M: Manager> {
@@ -42,26 +43,38 @@ impl<M: Manager> Shared<M> {
     /// Carries out what an event asks for. No lock is held.
     #[inline]
     pub(crate) fn perform(self: &Arc<Self>, effects: PoolEffects<M>, place: Place) {
-        let Effects {
-            wake,
+        let Effects { wake, rest } = effects;
+        if let Some(waker) = wake {
+            forget_panics(|| waker.wake());
+        }
+        if let Some(rest) = rest {
+            self.perform_rest(*rest, place);
+        }
+    }
+
+    #[cold]
+    fn perform_rest(self: &Arc<Self>, rest: PoolRest<M>, place: Place) {
+        let Rest {
             wakes,
             creates,
             destroys,
             unheard,
             spent,
-        } = effects;
-        for waker in wake.into_iter().chain(wakes) {
+        } = rest;
+        for waker in wakes {
             forget_panics(|| waker.wake());
         }
         for (claim, why) in destroys {
             jobs::destroy(self, claim, why, place, None);
         }
         for claim in creates {
-            self.upkeep.send(jobs::create(self, claim), place);
+            let job = jobs::create(self, claim);
+            match place {
+                Place::Here => self.upkeep.begin(job, place),
+                Place::Anywhere | Place::OwnThread => self.upkeep.send(job, place),
+            }
         }
-        if unheard.is_some() || spent.is_some() {
-            forget_panics(|| drop((unheard, spent)));
-        }
+        forget_panics(|| drop((unheard, spent)));
     }
 
     pub(crate) fn close(self: &Arc<Self>) {

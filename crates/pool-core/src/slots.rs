@@ -1,4 +1,4 @@
-//! Where resources live: slots with stable numbers, in segments that never move.
+//! Where resources live: slots with stable numbers and addresses.
 //!
 //! The right to what is in a slot is a value, [`Claim`]. Exactly one exists for each slot, minted
 //! with it; whoever has it (the ledger while the slot is vacant or idle; a guard, a check, a
@@ -29,67 +29,50 @@ use std::{
     },
 };
 
-use crate::{ledger::Mint, manager::Metrics};
+use crate::{ledger::Mint, loan::Terms, manager::Metrics};
 
-/// The number of slots in the first segment; each further one doubles.
-const FIRST_SEGMENT: u32 = 8;
+/// All slots of a pool. Each is an allocation of its own, so that it never moves and a claim is one
+/// pointer.
+pub(crate) struct Slots<R>(Vec<Arc<Slot<R>>>);
 
-/// All slots of a pool.
-pub(crate) struct Slots<R> {
-    segments: Vec<Arc<Segment<R>>>,
-    minted: u32,
-}
-
-/// A resource and what is known about it.
-#[derive(Debug)]
+/// A resource, what is known about it, and on what terms it is out.
 pub(crate) struct Occupant<R> {
     pub(crate) resource: R,
     pub(crate) metrics: Metrics,
+    pub(crate) terms: Terms,
 }
 
 /// The right to one slot's contents. Not `Clone`: there is one for each slot.
 pub(crate) struct Claim<R> {
-    segment: Arc<Segment<R>>,
-    offset: u32,
+    slot: Arc<Slot<R>>,
     /// Shared access to a claim is shared access to its resource: `Sync` only where `R` is. As a
     /// box, because the resource does not move with the claim: `Unpin` whatever `R` is.
     contents: PhantomData<Box<R>>,
-}
-
-struct Segment<R> {
-    first: u32,
-    slots: Box<[Slot<R>]>,
 }
 
 /// Aligned so that two resources in use by two threads share no cache line.
 #[repr(align(64))]
 struct Slot<R> {
     contents: UnsafeCell<Option<Occupant<R>>>,
+    index: u32,
     /// When the present loan began, by the pool's clock; 0 while there is none. A figure for
     /// people that orders nothing, hence `Relaxed` throughout.
     since: AtomicU64,
 }
 
-// SAFETY: a segment gives access to a slot only through the slot's one `Claim`, so that two
-// threads can never touch one slot at once; contents move between threads with the claim, which
-// `R: Send` allows. Shared access through `&Claim` is limited by the claim's own `Sync`.
-unsafe impl<R: Send> Sync for Segment<R> {}
+// SAFETY: a slot gives access to its contents only through its one `Claim`, so that two threads can
+// never touch them at once; contents move between threads with the claim, which `R: Send` allows.
+// Shared access through `&Claim` is limited by the claim's own `Sync`.
+unsafe impl<R: Send> Sync for Slot<R> {}
 
 impl<R> Slots<R> {
     pub(crate) fn new() -> Self {
-        Self {
-            segments: Vec::new(),
-            minted: 0,
-        }
+        Self(Vec::new())
     }
 
     /// When the present loan of this slot began; 0 when its borrower has not collected it yet.
     pub(crate) fn lent_since(&self, index: u32) -> u64 {
-        let segment = self.segments.partition_point(|s| s.first <= index);
-        let segment = &self.segments[segment - 1];
-        segment.slots[(index - segment.first) as usize]
-            .since
-            .load(Ordering::Relaxed)
+        self.0[index as usize].since.load(Ordering::Relaxed)
     }
 }
 
@@ -97,80 +80,56 @@ impl<R> Mint for Slots<R> {
     type Right = Claim<R>;
 
     fn mint(&mut self) -> Claim<R> {
-        let full = self
-            .segments
-            .last()
-            .is_none_or(|s| self.minted - s.first == s.len());
-        if full {
-            let len = FIRST_SEGMENT << self.segments.len();
-            let slots = (0..len).map(|_| Slot::vacant()).collect();
-            self.segments.push(Arc::new(Segment {
-                first: self.minted,
-                slots,
-            }));
-        }
-        let segment = Arc::clone(&self.segments[self.segments.len() - 1]);
-        let offset = self.minted - segment.first;
-        // The count only grows, so no slot is ever claimed twice.
-        self.minted += 1;
+        // The index of a vector that only grows: no slot is ever claimed twice.
+        let index = self.0.len() as u32;
+        let (contents, since) = (UnsafeCell::new(None), AtomicU64::new(0));
+        let slot = Arc::new(Slot {
+            contents,
+            index,
+            since,
+        });
+        self.0.push(Arc::clone(&slot));
         Claim {
-            segment,
-            offset,
+            slot,
             contents: PhantomData,
         }
     }
 
+    #[inline]
     fn index(claim: &Claim<R>) -> u32 {
         claim.index()
     }
 }
 
-impl<R> Slot<R> {
-    fn vacant() -> Self {
-        Self {
-            contents: UnsafeCell::new(None),
-            since: AtomicU64::new(0),
-        }
-    }
-}
-
-impl<R> Segment<R> {
-    fn len(&self) -> u32 {
-        self.slots.len() as u32
-    }
-}
-
 impl<R> Claim<R> {
+    #[inline]
     pub(crate) fn index(&self) -> u32 {
-        self.segment.first + self.offset
+        self.slot.index
     }
 
     pub(crate) fn lent_since(&self) -> u64 {
-        self.slot().since.load(Ordering::Relaxed)
+        self.slot.since.load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(crate) fn set_lent_since(&self, stamp: u64) {
-        self.slot().since.store(stamp, Ordering::Relaxed);
+        self.slot.since.store(stamp, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn get(&self) -> Option<&Occupant<R>> {
-        let contents = self.slot().contents.get();
+        let contents = self.slot.contents.get();
         // SAFETY: this is the slot's only claim, and it is borrowed shared for as long as the
         // result, so that nobody can have exclusive access meanwhile.
         unsafe { &*contents }.as_ref()
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self) -> &mut Option<Occupant<R>> {
-        let contents = self.slot().contents.get();
+        let contents = self.slot.contents.get();
         // SAFETY: this is the slot's only claim, and it is borrowed exclusively for as long as the
         // result, so that nobody else can have any access meanwhile.
         unsafe { &mut *contents }
-    }
-}
-
-impl<R> Claim<R> {
-    fn slot(&self) -> &Slot<R> {
-        &self.segment.slots[self.offset as usize]
     }
 }
 

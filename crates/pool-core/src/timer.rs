@@ -32,23 +32,23 @@ pub struct Timers(Arc<Shared>);
 
 /// One deadline, counted from when it was made.
 #[must_use = "a timer does nothing unless polled"]
-pub struct Timer(Kind);
+pub struct Timer {
+    length: Duration,
+    kind: Kind,
+}
 
+/// Where the deadline is kept. Small, because every acquire has room for one.
 enum Kind {
-    Tokio {
-        sleep: Pin<Box<tokio::time::Sleep>>,
-        started: tokio::time::Instant,
-    },
-    Thread {
-        timers: Timers,
-        at: Instant,
-        started: Instant,
-        key: Option<u64>,
-    },
-    Parked {
-        at: Instant,
-        started: Instant,
-    },
+    Tokio(Pin<Box<tokio::time::Sleep>>),
+    Thread(Box<OnThread>),
+    Parked(Instant),
+}
+
+struct OnThread {
+    timers: Timers,
+    at: Instant,
+    /// Present once it is armed.
+    key: Option<u64>,
 }
 
 #[derive(Default)]
@@ -75,34 +75,34 @@ impl Timers {
 
     /// A timer that is ready after this long; the clock starts now.
     pub fn after(&self, duration: Duration) -> Timer {
-        let duration = duration.min(FAR_AWAY);
+        let length = duration.min(FAR_AWAY);
         if self.runtime_has_clock() {
-            let started = tokio::time::Instant::now();
-            let sleep = Box::pin(tokio::time::sleep_until(started + duration));
-            return Timer(Kind::Tokio { sleep, started });
+            let kind = Kind::Tokio(Box::pin(tokio::time::sleep(length)));
+            return Timer { length, kind };
         }
-        self.on_thread(duration)
+        self.on_thread(length)
     }
 
-    fn on_thread(&self, duration: Duration) -> Timer {
-        let started = Instant::now();
-        let (timers, at) = (self.clone(), started + duration);
-        Timer(Kind::Thread {
-            timers,
-            at,
-            started,
-            key: None,
-        })
+    fn on_thread(&self, length: Duration) -> Timer {
+        let (timers, at) = (self.clone(), Instant::now() + length);
+        Timer {
+            length,
+            kind: Kind::Thread(Box::new(OnThread {
+                timers,
+                at,
+                key: None,
+            })),
+        }
     }
 
     /// A timer for a thread that parks between polls: it wakes nobody, so the thread must not
     /// park for longer than until [`Timer::parked_until`].
     pub fn parked(duration: Duration) -> Timer {
-        let started = Instant::now();
-        Timer(Kind::Parked {
-            at: started + duration.min(FAR_AWAY),
-            started,
-        })
+        let length = duration.min(FAR_AWAY);
+        Timer {
+            length,
+            kind: Kind::Parked(Instant::now() + length),
+        }
     }
 
     fn runtime_has_clock(&self) -> bool {
@@ -166,26 +166,23 @@ impl Timers {
 impl Timer {
     /// Ready once the time is up, and ever after.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
-            Kind::Tokio { sleep, .. } => {
+        match &mut self.kind {
+            Kind::Tokio(sleep) => {
                 let polled = catch_unwind(AssertUnwindSafe(|| sleep.as_mut().poll(cx)));
                 polled.unwrap_or_else(|_| {
                     // Its runtime is gone: the rest of the time passes elsewhere.
-                    let rest = self.remaining();
-                    *self = Timers::new().on_thread(rest);
+                    self.kind = Timers::new().on_thread(self.remaining()).kind;
                     self.poll(cx)
                 })
             }
-            Kind::Thread {
-                timers, at, key, ..
-            } => {
-                if Instant::now() >= *at {
+            Kind::Thread(thread) => {
+                if Instant::now() >= thread.at {
                     return Poll::Ready(());
                 }
-                *key = Some(timers.arm(*at, *key, cx.waker().clone()));
+                thread.key = Some(thread.timers.arm(thread.at, thread.key, cx.waker().clone()));
                 Poll::Pending
             }
-            Kind::Parked { at, .. } => {
+            Kind::Parked(at) => {
                 if Instant::now() >= *at {
                     Poll::Ready(())
                 } else {
@@ -198,34 +195,40 @@ impl Timer {
     /// How long ago it was made, by the clock that it follows.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        match &self.0 {
-            Kind::Tokio { started, .. } => started.elapsed(),
-            Kind::Thread { started, .. } | Kind::Parked { started, .. } => started.elapsed(),
+        let late = match &self.kind {
+            Kind::Tokio(sleep) => {
+                tokio::time::Instant::now().checked_duration_since(sleep.deadline())
+            }
+            Kind::Thread(thread) => Instant::now().checked_duration_since(thread.at),
+            Kind::Parked(at) => Instant::now().checked_duration_since(*at),
+        };
+        match late {
+            Some(late) => self.length + late,
+            None => self.length.saturating_sub(self.remaining()),
         }
     }
 
     /// Turns into a timer for a thread that parks, for the rest of the time.
     pub fn park(&mut self) {
-        *self = Timers::parked(self.remaining());
-    }
-
-    fn remaining(&self) -> Duration {
-        match &self.0 {
-            Kind::Tokio { sleep, .. } => sleep
-                .deadline()
-                .saturating_duration_since(tokio::time::Instant::now()),
-            Kind::Thread { at, .. } | Kind::Parked { at, .. } => {
-                at.saturating_duration_since(Instant::now())
-            }
-        }
+        self.kind = Timers::parked(self.remaining()).kind;
     }
 
     /// Until when a parked thread may sleep; `None` for a timer that wakes by itself.
     #[must_use]
     pub fn parked_until(&self) -> Option<Instant> {
-        match &self.0 {
-            Kind::Parked { at, .. } => Some(*at),
-            Kind::Tokio { .. } | Kind::Thread { .. } => None,
+        match &self.kind {
+            Kind::Parked(at) => Some(*at),
+            Kind::Tokio(_) | Kind::Thread(_) => None,
+        }
+    }
+
+    fn remaining(&self) -> Duration {
+        match &self.kind {
+            Kind::Tokio(sleep) => sleep
+                .deadline()
+                .saturating_duration_since(tokio::time::Instant::now()),
+            Kind::Thread(thread) => thread.at.saturating_duration_since(Instant::now()),
+            Kind::Parked(at) => at.saturating_duration_since(Instant::now()),
         }
     }
 }
@@ -238,17 +241,11 @@ impl Future for Timer {
     }
 }
 
-impl Drop for Timer {
+impl Drop for OnThread {
     fn drop(&mut self) {
-        if let Kind::Thread {
-            timers,
-            at,
-            key: Some(key),
-            ..
-        } = &self.0
-        {
+        if let Some(key) = self.key {
             // The waker is dropped after the lock is released.
-            let _waker = enter(&timers.0.state).armed.remove(&(*at, *key));
+            let _waker = enter(&self.timers.0.state).armed.remove(&(self.at, key));
         }
     }
 }

@@ -30,9 +30,11 @@ const LINGER: Duration = Duration::from_secs(1);
 /// dropped at any time.
 pub(crate) type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Which executors may take a job.
+/// Where a job may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
+    /// On this thread: its caller waits for what the job brings.
+    Here,
     /// A runtime if there is one.
     Anywhere,
     /// The pool's own thread: the runtime has just dropped the job that this one replaces.
@@ -97,7 +99,9 @@ impl Upkeep {
 
     pub(crate) fn send(&self, job: Job, place: Place) {
         let runtime = match place {
-            Place::Anywhere => Handle::try_current().ok().or_else(|| self.runtime.clone()),
+            Place::Here | Place::Anywhere => {
+                Handle::try_current().ok().or_else(|| self.runtime.clone())
+            }
             Place::OwnThread => None,
         };
         match runtime {

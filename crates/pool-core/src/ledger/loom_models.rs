@@ -19,7 +19,6 @@ use super::{Ledger, Mint};
 use crate::{
     effects::{Admission, Ask, Effects, Grant},
     limits::Limits,
-    manager::Reason,
     permits::{self, Answer, Permits},
     queue::{End, Look, Priority, Ticket},
     sync::Lock,
@@ -53,39 +52,42 @@ fn ledger(max_size: usize) -> loom::sync::Arc<Book> {
 /// Carries effects out: creates succeed at once, destroys are done at once.
 fn perform(book: &Book, effects: Effects<u32, ()>) {
     let mut todo = vec![effects];
-    while let Some(Effects {
-        wake,
-        wakes,
-        creates,
-        destroys,
-        ..
-    }) = todo.pop()
-    {
-        for right in creates {
+    while let Some(Effects { wake, rest }) = todo.pop() {
+        wake.into_iter().for_each(Waker::wake);
+        let Some(rest) = rest else { continue };
+        for right in rest.creates {
             todo.push(book.lock().created(right));
         }
-        for (right, _) in destroys {
+        for (right, _) in rest.destroys {
             todo.push(book.lock().destroyed(right));
         }
-        wake.into_iter().chain(wakes).for_each(Waker::wake);
+        rest.wakes.into_iter().for_each(Waker::wake);
     }
 }
 
-fn join(book: &Book) -> Result<Ticket, Option<u32>> {
+fn join(book: &Book, waker: &Waker) -> Result<Ticket, Option<u32>> {
     let ask = Ask {
         priority: Priority::Normal,
         caller: Location::caller(),
         end: End::Back,
     };
-    let admission = book.lock().acquire(ask);
-    match admission {
-        Admission::Lent(right) => Err(Some(right)),
-        Admission::Queued(ticket, effects) => {
-            perform(book, effects);
-            Ok(ticket)
-        }
-        Admission::Closed => Err(None),
-        Admission::Saturated { .. } => unreachable!("the queue is long"),
+    let mut spare = None;
+    loop {
+        let admission = book.lock().acquire(ask, &mut spare);
+        return match admission {
+            Admission::Lent(right) => Err(Some(right)),
+            Admission::Queued(ticket, _) => Ok(ticket),
+            Admission::Creates(ticket, effects) => {
+                perform(book, effects);
+                Ok(ticket)
+            }
+            Admission::Closed => Err(None),
+            Admission::NeedsWaker => {
+                spare = Some(waker.clone());
+                continue;
+            }
+            Admission::Saturated { .. } => unreachable!("the queue is long"),
+        };
     }
 }
 
@@ -104,13 +106,14 @@ fn look(book: &Book, ticket: Ticket, waker: &Waker) -> Result<Option<u32>, Ticke
 /// Acquires, and sleeps until it is its turn; `None` when the pool is closed. A lost wake-up is a
 /// deadlock, which loom reports.
 fn acquire(book: &Book) -> Option<u32> {
-    let mut ticket = match join(book) {
-        Ok(ticket) => Some(ticket),
-        Err(outcome) => return outcome,
-    };
+    let mut ticket = None;
     block_on(poll_fn(|cx| {
-        let Some(same) = ticket.take() else {
-            unreachable!("polled after its end")
+        let same = match ticket.take() {
+            Some(same) => same,
+            None => match join(book, cx.waker()) {
+                Ok(ticket) => ticket,
+                Err(outcome) => return Poll::Ready(outcome),
+            },
         };
         match look(book, same, cx.waker()) {
             Ok(outcome) => Poll::Ready(outcome),
@@ -138,7 +141,7 @@ fn a_hand_off_and_a_cancel_lose_nothing() {
         };
         let fickle = {
             let book = loom::sync::Arc::clone(&book);
-            thread::spawn(move || match join(&book) {
+            thread::spawn(move || match join(&book, Waker::noop()) {
                 Ok(ticket) => {
                     let effects = book.lock().cancel(ticket);
                     perform(&book, effects);
@@ -222,7 +225,8 @@ fn a_discard_serves_the_next_by_a_create() {
             let book = loom::sync::Arc::clone(&book);
             thread::spawn(move || acquire(&book).expect("open"))
         };
-        let effects = book.lock().discarded(held, Reason::Broken);
+        book.lock().discarded(held);
+        let effects = book.lock().destroyed(held);
         perform(&book, effects);
         let right = waiter.join().expect("it does not panic");
         give_back(&book, right);
@@ -245,7 +249,10 @@ fn permits_and_a_cancel_lose_nothing() {
         let permits = loom::sync::Arc::new(Lock::new(Permits::new(2)));
         assert!(permits.lock().try_acquire(2));
         let flag = Arc::new(Flag(AtomicBool::new(false)));
-        let queued = |count| match permits.lock().acquire(count, Priority::Normal) {
+        let queued = |count| match {
+            let mut spare = Some(Waker::noop().clone());
+            permits.lock().acquire(count, Priority::Normal, &mut spare)
+        } {
             permits::Admission::Queued(ticket, woken) => {
                 assert!(woken.is_empty());
                 ticket

@@ -11,7 +11,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{Ledger, Mint};
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant},
+    effects::{Admission, Ask, Effects, Failure, Grant, Rest},
     limits::Limits,
     manager::Reason,
     queue::{End, Look, Priority, Ticket},
@@ -127,12 +127,13 @@ impl Model {
     }
 
     fn carry_out(&mut self, effects: Effects<Right, u32>) {
-        let Effects {
+        let Some(rest) = effects.rest else { return };
+        let Rest {
             creates,
             destroys,
             unheard,
             ..
-        } = effects;
+        } = *rest;
         self.outside.creates += creates.len();
         self.outside.creating.extend(creates);
         for (right, why) in destroys {
@@ -152,17 +153,23 @@ impl Model {
                     caller: Location::caller(),
                     end: End::Back,
                 };
-                match self.ledger.acquire(ask) {
+                match self.ledger.acquire(ask, &mut Some(Waker::noop().clone())) {
                     Admission::Lent(right) => {
                         assert!(before.idle > 0 && before.waiting == 0);
                         outside.in_use.push(right);
                         return;
                     }
-                    Admission::Queued(ticket, effects) => {
-                        assert_eq!(before.idle, 0);
+                    Admission::Creates(ticket, effects) => {
+                        assert!(before.idle == 0 && before.size < before.max_size);
                         outside.waiting.push((ticket, priority));
                         effects
                     }
+                    Admission::Queued(ticket, _) => {
+                        assert_eq!(before.idle, 0);
+                        outside.waiting.push((ticket, priority));
+                        return;
+                    }
+                    Admission::NeedsWaker => unreachable!("there is one"),
                     Admission::Saturated { waiters } => {
                         assert_eq!(waiters, before.waiting);
                         assert!(waiters >= 6 && before.idle == 0);
@@ -223,7 +230,9 @@ impl Model {
                 let Some(right) = Self::take(from, n) else {
                     return;
                 };
-                self.ledger.discarded(right, Reason::Discarded)
+                self.ledger.discarded(right.0);
+                outside.destroying.push(right);
+                return;
             }
             Event::Detach(n) => {
                 let Some(right) = Self::take(&mut outside.in_use, n) else {
@@ -396,9 +405,13 @@ proptest! {
         for (n, (class, _)) in joins.iter().enumerate() {
             let ask =
                 Ask { priority: classes[*class], caller: Location::caller(), end: End::Back };
-            match ledger.acquire(ask) {
-                Admission::Queued(ticket, mut effects) => {
-                    right = right.or(effects.creates.pop());
+            match ledger.acquire(ask, &mut Some(Waker::noop().clone())) {
+                Admission::Creates(ticket, mut effects) => {
+                    right = effects.rest().creates.pop();
+                    tickets.insert(n, ticket);
+                    model[*class].push_back(n);
+                }
+                Admission::Queued(ticket, _) => {
                     tickets.insert(n, ticket);
                     model[*class].push_back(n);
                 }
@@ -408,7 +421,8 @@ proptest! {
         for n in cancels {
             if let Some(ticket) = tickets.remove(&n) {
                 let effects = ledger.cancel(ticket);
-                prop_assert!(effects.creates.is_empty() && effects.destroys.is_empty());
+                let rest = effects.rest;
+                prop_assert!(rest.is_none_or(|r| r.creates.is_empty() && r.destroys.is_empty()));
                 model.iter_mut().for_each(|class| class.retain(|other| *other != n));
             }
         }
@@ -418,7 +432,7 @@ proptest! {
             let effects =
                 if fresh { ledger.created(right) } else { ledger.returned(right) };
             fresh = false;
-            prop_assert!(effects.destroys.is_empty());
+            prop_assert!(effects.rest.is_none());
             let next = model.iter_mut().rev().find_map(VecDeque::pop_front).expect("one waits");
             let ticket = tickets.remove(&next).expect("it waits");
             let mut spare = Some(Waker::noop().clone());
