@@ -57,10 +57,7 @@ pub(crate) fn start(
         (_, delivery) => delivery,
     };
     let inner = Arc::clone(&slot.inner);
-    let drive = match begin(&inner, slot, command, delivery, start) {
-        Ok(drive) => drive,
-        Err(refused) => return Err(refused),
-    };
+    let drive = begin(&inner, slot, command, delivery, start)?;
     let monitor = drive.monitor();
     tracing::debug!(command = %monitor.command, pid = monitor.pid, %mode, "started");
     match mode {

@@ -117,9 +117,9 @@ impl Process {
         let status = waitid(WaitId::Pid(self.pid), options)?.ok_or(io::ErrorKind::WouldBlock)?;
         let signal = status.terminating_signal();
         Ok(match (status.exit_status(), signal) {
-            (Some(code), _) => RawExit::Code(code as i32),
+            (Some(code), _) => RawExit::Code(code),
             (None, signal) => RawExit::Signal {
-                signal: signal.unwrap_or_default() as i32,
+                signal: signal.unwrap_or_default(),
                 core: status.dumped(),
             },
         })

@@ -34,7 +34,10 @@ impl Facts {
     }
 }
 
-fn table() -> Vec<(&'static str, Command, fn(&Facts) -> bool)> {
+/// A name, a command, and what must hold afterwards.
+type Row = (&'static str, Command, fn(&Facts) -> bool);
+
+fn table() -> Vec<Row> {
     vec![
         ("prints", puppet(["echo", "hi"]), |f| {
             f.stdout == "hi\n" && f.code == Some(0)

@@ -44,7 +44,7 @@ async fn a_higher_class_goes_first() {
     let slot = high.await.expect("no panic").expect("a slot");
     assert!(!low.is_finished());
     drop(slot);
-    low.await.expect("no panic").expect("a slot");
+    drop(low.await.expect("no panic").expect("a slot"));
 }
 
 /// The slot is free before the outcome is there, so that one run after the other never waits for itself.
