@@ -59,3 +59,34 @@ impl IndexSet {
         Some(at as u32 * 64 + bit)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::IndexSet;
+
+    proptest! {
+        #[test]
+        fn it_is_a_sorted_set(steps in vec((0..4_u8, 0..300_u32), 0..200)) {
+            let (mut set, mut model) = (IndexSet::default(), BTreeSet::new());
+            for (kind, index) in steps {
+                match kind {
+                    0 => prop_assert_eq!(set.pop_first(), model.pop_first()),
+                    1 => prop_assert_eq!(set.pop_last(), model.pop_last()),
+                    2 => prop_assert_eq!(set.remove(index), model.remove(&index)),
+                    _ => {
+                        set.insert(index);
+                        model.insert(index);
+                    }
+                }
+            }
+            while let Some(first) = model.pop_first() {
+                prop_assert_eq!(set.pop_first(), Some(first));
+            }
+            prop_assert_eq!(set.pop_first(), None);
+        }
+    }
+}

@@ -265,3 +265,56 @@ impl<M: Manager> Drop for Destroying<M> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::{
+        convert::Infallible,
+        panic::Location,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+    use crate::pool::Pool;
+
+    #[derive(Default)]
+    struct Abandons(AtomicUsize);
+
+    impl Manager for Abandons {
+        type Resource = u32;
+        type Error = Infallible;
+
+        async fn create(&self, _: &CreateCx) -> Result<u32, Infallible> {
+            Ok(7)
+        }
+
+        fn abandon(&self, resource: u32, why: Reason) {
+            assert_eq!((resource, why), (7, Reason::Broken));
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Private, because only a machine that can start no thread shows it from outside.
+    #[test]
+    fn a_destroy_that_nobody_runs_abandons_and_frees_the_slot() {
+        let pool = Pool::new(Abandons::default());
+        drop(pool.acquire_blocking());
+        let shared = pool.shared();
+        let claim = shared.ledger.lock().try_acquire(Location::caller());
+        let mut claim = claim.expect("it is idle");
+        shared.ledger.lock().discarded(claim.index());
+        let occupant = claim.get_mut().take();
+        let (shared, claim, place) = (Arc::clone(shared), Some(claim), Place::Anywhere);
+        let why = Reason::Broken;
+        drop(Destroying {
+            shared,
+            claim,
+            occupant,
+            why,
+            place,
+            done: None,
+        });
+        assert_eq!(pool.manager().0.load(Ordering::Relaxed), 1);
+        assert_eq!(pool.status().size, 0);
+    }
+}

@@ -71,6 +71,11 @@ impl<M: Manager> Pool<M> {
         Self(Arc::new(shared))
     }
 
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn shared(&self) -> &Arc<Shared<M>> {
+        &self.0
+    }
+
     /// Acquires a resource: an idle one after its check, else a new one, else the next that comes
     /// back, first come, first served.
     ///

@@ -374,3 +374,62 @@ impl<G, N> Queue<G, N> {
         entry.next = NONE;
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn request(priority: Priority) -> Request<()> {
+        Request {
+            priority,
+            weight: 1,
+            note: (),
+            end: End::Back,
+        }
+    }
+
+    /// Private, because memory cannot be seen from outside.
+    #[test]
+    fn a_warm_queue_needs_no_more_memory() {
+        let mut queue = Queue::<u32, ()>::new();
+        for _ in 0..100 {
+            let tickets: Vec<_> = (0..8)
+                .map(|_| queue.join(request(Priority::Normal), None))
+                .collect();
+            for (n, ticket) in tickets.into_iter().enumerate() {
+                if n % 2 == 0 {
+                    assert!(queue.cancel(ticket).grant.is_none());
+                } else {
+                    assert!(queue.grant(7).is_ok());
+                    let cancelled = queue.cancel(ticket);
+                    assert_eq!(cancelled.grant, Some(7));
+                }
+            }
+        }
+        assert_eq!((queue.entries.len(), queue.waiting()), (8, 0));
+    }
+
+    /// Private, because only three classes together show it: two are out of patience at once.
+    #[test]
+    fn of_two_that_are_out_of_patience_the_first_come_goes_first() {
+        let mut queue = Queue::<&str, ()>::new();
+        let normal = queue.join(request(Priority::Normal), None);
+        let low = queue.join(request(Priority::Low), None);
+        for _ in 0..PATIENCE {
+            let high = queue.join(request(Priority::High), None);
+            assert!(queue.grant("high").is_ok());
+            assert!(queue.cancel(high).grant.is_some());
+        }
+        let high = queue.join(request(Priority::High), None);
+        assert!(queue.grant("first").is_ok() && queue.grant("second").is_ok());
+        assert_eq!(queue.cancel(normal).grant, Some("first"));
+        assert_eq!(queue.cancel(low).grant, Some("second"));
+        assert_eq!(queue.ahead(&high), Some(0));
+        assert!(queue.cancel(high).grant.is_none());
+    }
+
+    #[test]
+    fn a_grant_without_a_waiter_comes_back() {
+        assert_eq!(Queue::<u32, ()>::new().grant(7).err(), Some(7));
+    }
+}

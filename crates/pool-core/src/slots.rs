@@ -138,3 +138,64 @@ impl<R> fmt::Debug for Claim<R> {
         f.debug_tuple("Claim").field(&self.index()).finish()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::loan::Phase;
+
+    fn occupant(resource: u32) -> Occupant<u32> {
+        let metrics = Metrics {
+            id: 1,
+            index: 0,
+            created: Instant::now(),
+            uses: 0,
+        };
+        Occupant {
+            resource,
+            metrics,
+            terms: Terms::new(Phase::Kept),
+        }
+    }
+
+    /// Private, because from outside a resource that moved would look the same.
+    #[test]
+    fn a_resource_stays_where_it_is_while_slots_and_claims_come_and_go() {
+        let mut slots = Slots::new();
+        let mut claim = slots.mint();
+        *claim.get_mut() = Some(occupant(7));
+        let place = |claim: &Claim<u32>| claim.get().map(|o| std::ptr::from_ref(&o.resource));
+        let before = place(&claim);
+        let others: Vec<_> = (1..100).map(|_| slots.mint()).collect();
+        assert!(others.iter().map(Claim::index).eq(1..100));
+        let claim = std::thread::spawn(move || claim)
+            .join()
+            .expect("it does not panic");
+        assert_eq!(place(&claim), before);
+        drop(slots);
+        assert_eq!(claim.get().map(|o| o.resource), Some(7));
+    }
+
+    #[test]
+    fn two_threads_use_two_slots() {
+        let mut slots = Slots::new();
+        let claims = [slots.mint(), slots.mint()];
+        let threads = claims.map(|mut claim| {
+            std::thread::spawn(move || {
+                *claim.get_mut() = Some(occupant(0));
+                for _ in 0..100 {
+                    claim.get_mut().as_mut().expect("just put").resource += 1;
+                    claim.set_lent_since(1);
+                }
+                claim
+            })
+        });
+        for thread in threads {
+            let claim = thread.join().expect("it does not panic");
+            assert_eq!(claim.get().map(|o| o.resource), Some(100));
+            assert_eq!(slots.lent_since(claim.index()), 1);
+        }
+    }
+}

@@ -304,3 +304,103 @@ impl fmt::Debug for Timer {
             .finish()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(2);
+    const LATE: Duration = Duration::from_secs(600);
+
+    /// Parks until a waker of the timer's thread comes.
+    fn wait(timer: &mut Timer) {
+        struct Unpark(thread::Thread);
+        impl std::task::Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        let waker = Arc::new(Unpark(thread::current())).into();
+        while timer.poll(&mut Context::from_waker(&waker)).is_pending() {
+            thread::park();
+        }
+    }
+
+    #[test]
+    fn a_timer_without_a_runtime_wakes_its_waiter_and_is_forgotten() {
+        let timers = Timers::new();
+        let (mut late, mut soon) = (timers.after(LATE), timers.after(SOON));
+        assert!(
+            late.poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
+        wait(&mut soon);
+        assert!(soon.elapsed() >= SOON && soon.elapsed() < LATE);
+        assert_eq!(enter(&timers.0.state).armed.len(), 1);
+        drop(late);
+        assert!(enter(&timers.0.state).armed.is_empty());
+    }
+
+    #[test]
+    fn a_panicking_waker_does_not_end_the_others_deadlines() {
+        struct Bad;
+        impl std::task::Wake for Bad {
+            fn wake(self: Arc<Self>) {
+                panic!("waker");
+            }
+        }
+        let timers = Timers::new();
+        let (mut bad, mut good) = (timers.after(SOON), timers.after(2 * SOON));
+        let waker = Arc::new(Bad).into();
+        assert!(bad.poll(&mut Context::from_waker(&waker)).is_pending());
+        wait(&mut good);
+        assert!(bad.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    }
+
+    #[test]
+    fn a_timer_outlives_its_runtime() {
+        let timers = Timers::new();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        let runtime = runtime.expect("it starts");
+        let mut timer = {
+            let _entered = runtime.enter();
+            timers.after(SOON)
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(timer.poll(&mut cx).is_pending());
+        assert!(matches!(timer.kind, Kind::Tokio(_)));
+        drop(runtime);
+        wait(&mut timer);
+    }
+
+    #[test]
+    fn a_runtime_without_a_clock_is_known_after_one_look() {
+        let timers = Timers::new();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("it starts");
+        runtime.block_on(async {
+            assert!(matches!(timers.after(LATE).kind, Kind::Thread(_)));
+            assert_eq!(
+                *enter(&timers.0.probed),
+                Some((Handle::current().id(), false))
+            );
+        });
+    }
+
+    #[test]
+    fn a_parked_timer_says_when_to_look_again() {
+        let mut timer = Timers::parked(LATE);
+        assert!(timer.parked_until().is_some_and(|at| at > Instant::now()));
+        assert!(
+            timer
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
+        let mut due = Timers::parked(Duration::ZERO);
+        assert!(due.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert!(Timers::parked(Duration::MAX).parked_until().is_some());
+    }
+}

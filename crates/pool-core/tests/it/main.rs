@@ -13,6 +13,8 @@ mod panics;
 mod resize;
 mod runtimes;
 mod semaphore;
+#[cfg(feature = "serde")]
+mod serialised;
 mod texts;
 mod traits;
 mod volume;

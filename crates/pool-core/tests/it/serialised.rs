@@ -1,0 +1,31 @@
+use pool_core::{Limits, Priority};
+use serde::{
+    Deserialize,
+    de::value::{Error, MapDeserializer, StrDeserializer},
+};
+
+fn limits(entries: &[(&'static str, u64)]) -> Result<Limits, Error> {
+    Limits::deserialize(MapDeserializer::new(entries.iter().copied()))
+}
+
+#[test]
+fn limits_left_out_have_their_defaults() {
+    let limits = limits(&[("max_size", 4), ("max_waiters", 7)]).unwrap();
+    assert_eq!((limits.max_size, limits.max_waiters), (4, 7));
+    assert_eq!(limits.acquire_timeout, Limits::default().acquire_timeout);
+}
+
+#[test]
+fn an_unknown_limit_is_named() {
+    let error = limits(&[("max_sise", 4)]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("unknown field `max_sise`, expected one of `max_size`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn priorities_are_words() {
+    let high = StrDeserializer::<Error>::new("high");
+    assert_eq!(Priority::deserialize(high), Ok(Priority::High));
+}
