@@ -14,28 +14,20 @@ pub(crate) struct Options {
     /// Which ones to run; all, unless any is named.
     names: Vec<String>,
 
-    /// Fewer and shorter rounds: enough to see that it runs, not to quote.
+    /// Fewer rounds: enough to see that it runs, not to quote.
     #[arg(long)]
     quick: bool,
 
-    /// Passed on to each benchmark.
+    /// Passed on to each benchmark, such as --markdown or --save (`curve` knows only criterion's).
     #[arg(last = true)]
     args: Vec<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result {
-    // By name even for all: else cargo also starts the empty harness of the library, which knows
-    // none of the arguments.
-    let all = ["*".to_owned()];
-    let names = if options.names.is_empty() {
-        all.as_slice()
-    } else {
-        &options.names
-    };
     let quick = options.quick.then_some("--quick");
     Cmd::cargo()
         .args(["bench", "--package", "pool-bench"])
-        .args(names.iter().flat_map(|name| ["--bench", name]))
+        .args(options.names.iter().flat_map(|name| ["--bench", name]))
         .arg("--")
         .args(quick)
         .args(&options.args)

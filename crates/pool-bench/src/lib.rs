@@ -1,1 +1,37 @@
-//! pool-bench
+//! The apparatus of the benchmarks: it compares, and times nothing for its own sake.
+//!
+//! A [`Contender`] does some operations and says how long they took. A [`Contest`] runs contenders
+//! round by round in one process, so that whatever disturbs the machine disturbs all of them, and
+//! compares them within each round. What comes out, the [`Standings`], are ratios with their
+//! spread; a ratio that means nothing says so. Times of the clock are shown for context alone.
+//!
+//! The questions are files in `benches/`, each a [`Question`] made of contests. What they have in
+//! common is here: [`Work`] that is done [`Alone`] or by a [`Crowd`], on what a [`Lender`] lends
+//! ([`Idle`], [`Held`]) or by starting programs ([`start`]).
+
+// In reading order; a module uses only those below it.
+mod question;
+mod options;
+mod baseline;
+mod report;
+mod contest;
+mod order;
+mod ratio;
+mod contender;
+mod plan;
+mod flavor;
+mod work;
+pub mod lender;
+pub mod start;
+mod program;
+mod sys;
+
+pub use contender::{Contender, Lap};
+pub use contest::{Contest, ContestError, Entry, Standings};
+pub use flavor::Flavor;
+pub use lender::{Held, Idle, Lender};
+pub use plan::Plan;
+pub use program::Program;
+pub use question::Question;
+pub use ratio::{Ratio, Spread, Verdict};
+pub use work::{Alone, Crowd, Work};
