@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use crate::shell::{Failure, Result, fail};
-use crate::{deny, docs, lint, loom, macos_check, test, tidy, windows};
+use crate::{deny, docs, lint, loom, macos_check, msrv, test, tidy, windows};
 
 /// Run everything that must pass before a change lands.
 ///
@@ -41,6 +41,8 @@ enum Section {
     Clippy,
     /// The API documents build without warning
     Rustdoc,
+    /// The libraries build with the oldest Rust that they promise
+    Msrv,
     /// The book builds
     Book,
     /// All tests and doctests on the host
@@ -100,6 +102,7 @@ impl Section {
             Section::Deny => deny::run(&deny::Options::default()),
             Section::Clippy => lint::clippy(),
             Section::Rustdoc => lint::rustdoc(),
+            Section::Msrv => msrv::run(&msrv::Options::default()),
             Section::Book => docs::book(),
             Section::Test => test::run(&test::Options::default()),
             Section::Loom => loom::run(&loom::Options::default()),

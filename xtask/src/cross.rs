@@ -13,9 +13,6 @@ use crate::workspace;
 /// Debian puts its own rustc here, hidden on PATH by rustup's where there are both.
 const SYSTEM_RUSTC: &str = "/usr/bin/rustc";
 
-/// The oldest rustc that our libraries build with, as (major, minor).
-const OLDEST: (u32, u32) = (1, 85);
-
 /// A way to compile for one target.
 #[derive(Debug)]
 pub(crate) struct Cross {
@@ -82,31 +79,40 @@ fn has_std_for(target: &str) -> bool {
 }
 
 fn has_sources(rustc: &Path) -> bool {
-    let new_enough = Cmd::new(rustc)
-        .arg("--version")
-        .read_quietly()
-        .is_some_and(|text| version_in(&text).is_some_and(|version| version >= OLDEST));
+    let Some(version) = Cmd::new(rustc).arg("--version").read_quietly() else {
+        return false;
+    };
+    // Debian has had a /usr/bin/rustc for long, and some are too old for us.
+    let new_enough = workspace::oldest_rust().is_ok_and(|oldest| is_at_least(&version, &oldest));
     let sysroot = Cmd::new(rustc).args(["--print", "sysroot"]).read_quietly();
-    let sources =
-        |root: String| Path::new(root.trim()).join("lib/rustlib/src/rust/library/Cargo.lock");
-    new_enough && sysroot.is_some_and(|root| sources(root).is_file())
+    let library = |root: String| Path::new(root.trim()).join("lib/rustlib/src/rust/library");
+    new_enough && sysroot.is_some_and(|root| library(root).join("Cargo.lock").is_file())
 }
 
-fn version_in(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split_whitespace().nth(1)?.split('.');
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+/// Compares the second word of `rustc --version` with a version such as `1.85`.
+fn is_at_least(version: &str, oldest: &str) -> bool {
+    let number = version.split_whitespace().nth(1);
+    number.is_some_and(|number| numbers(number) >= numbers(oldest))
+}
+
+fn numbers(version: &str) -> Vec<u32> {
+    version
+        .split('.')
+        .map_while(|part| part.parse().ok())
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{OLDEST, version_in};
+    use super::is_at_least;
 
     #[test]
     fn an_old_system_rustc_is_told_from_a_new_one() {
-        let new = version_in("rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)");
-        assert_eq!(new, Some((1, 96)));
-        assert!(new >= Some(OLDEST));
-        assert!(version_in("rustc 1.63.0") < Some(OLDEST));
-        assert_eq!(version_in("rustc"), None);
+        let new = "rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)";
+        assert!(is_at_least(new, "1.85"));
+        assert!(is_at_least("rustc 1.85.0", "1.85"));
+        assert!(!is_at_least("rustc 1.63.0", "1.85"));
+        assert!(!is_at_least("rustc 1.9.0", "1.85"));
+        assert!(!is_at_least("rustc", "1.85"));
     }
 }

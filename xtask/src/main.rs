@@ -16,6 +16,7 @@ mod docs;
 mod lint;
 mod loom;
 mod macos_check;
+mod msrv;
 mod test;
 mod tidy;
 mod windows;
@@ -48,6 +49,7 @@ enum Command {
     Loom(loom::Options),
     Windows(windows::Options),
     MacosCheck(macos_check::Options),
+    Msrv(msrv::Options),
     Deny(deny::Options),
     Tidy(tidy::Options),
     Docs(docs::Options),
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Command::Loom(options) => loom::run(&options),
         Command::Windows(options) => windows::run(&options),
         Command::MacosCheck(options) => macos_check::run(&options),
+        Command::Msrv(options) => msrv::run(&options),
         Command::Deny(options) => deny::run(&options),
         Command::Tidy(options) => tidy::run(&options),
         Command::Docs(options) => docs::run(&options),

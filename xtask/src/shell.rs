@@ -96,6 +96,12 @@ impl Cmd {
         self
     }
 
+    /// Runs it there and not in the root.
+    pub(crate) fn dir(mut self, dir: &Path) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
     /// Ends it after so many seconds: asks first, and kills half a minute later.
     ///
     /// By coreutils' `timeout`, in the foreground, so that Ctrl-C still reaches the program.

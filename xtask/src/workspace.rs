@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::shell::{Result, at, fail};
+
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
     // What `cargo run` says comes first: two clones may share a target directory, and with it this
@@ -22,4 +24,22 @@ pub(crate) fn target() -> PathBuf {
 /// Where the packages are, each in a directory of its own name.
 pub(crate) fn crates() -> PathBuf {
     root().join("crates")
+}
+
+/// The oldest Rust that the libraries promise to build with, such as `1.85`.
+pub(crate) fn oldest_rust() -> Result<String> {
+    let manifest = root().join("Cargo.toml");
+    let text = std::fs::read_to_string(&manifest).map_err(at(&manifest))?;
+    let value = |line: &str| {
+        Some(
+            line.strip_prefix("rust-version = \"")?
+                .split('"')
+                .next()?
+                .to_owned(),
+        )
+    };
+    match text.lines().find_map(value) {
+        Some(version) => Ok(version),
+        None => fail("Cargo.toml names no rust-version"),
+    }
 }
