@@ -45,7 +45,23 @@ async fn errors_name_the_command_and_the_cause() {
     texts.push(chain(
         &pool.run(Command::new("late")).await.expect_err("closed"),
     ));
-    insta::assert_snapshot!(texts.join("\n"));
+    insta::assert_snapshot!(texts.join("\n"), @r#"
+        failed to start `''`
+          caused by: the program's name is empty
+        failed to start `no-such-program`
+          caused by: program "no-such-program" not found on the PATH "/nowhere"
+        failed to start `/no/such/program`
+          caused by: program "/no/such/program" not found
+        failed to start `echo $'a\x00b'`
+          caused by: argument 1 contains a NUL byte
+        failed to start `echo`
+          caused by: "A=B" is not a name for an environment variable
+        failed to start `python3 x.py`
+          caused by: no Python interpreter found: looked for python3 and python on the PATH
+        timeout: no slot for `late`
+        no slot for `late`
+          caused by: the pool is closed
+    "#);
 }
 
 #[test]
@@ -65,7 +81,17 @@ fn a_failure_says_how_it_ended_and_what_it_said_last() {
         let outcome = pool.run(command).wait().expect("a rule");
         texts.push(outcome.success().expect_err("it failed").to_string());
     }
-    insta::assert_snapshot!(texts.join("\n"));
+    insta::assert_snapshot!(texts.join("\n"), @r#"
+        `tool 'x y'` exited with code 1
+          stderr: 2
+          stderr: 3
+          stderr: warning: 4
+          stderr: 5
+          stderr: error: 6
+        `tool 'x y'` was killed by signal 11 (SIGSEGV)
+        `tool 'x y'` timed out and was killed by signal 15 (SIGTERM)
+        `tool 'x y'` exited with code 0xC0000005
+    "#);
 }
 
 #[cfg(unix)]
@@ -84,5 +110,13 @@ fn a_plan_says_what_would_be_started() {
         .env_remove("PATH")
         .stdin(Stdin::Bytes("text".into()));
     let outcome = pool.run(command).wait().expect("a plan");
-    insta::assert_snapshot!(outcome.plan().expect("a plan").to_string());
+    insta::assert_snapshot!(outcome.plan().expect("a plan").to_string(), @r#"
+        DRY RUN: /bin/sh -c 'echo $HOME'
+          program  /bin/sh
+          dir      /tmp
+          env      cleared
+          env      HOME set
+          env      PATH removed
+          stdin    4 bytes
+    "#);
 }
