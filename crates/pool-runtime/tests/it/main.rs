@@ -1,0 +1,14 @@
+//! One binary for all integration tests, a module a theme.
+
+mod alone;
+mod config;
+mod global;
+mod listener;
+mod puppets;
+mod runtime;
+#[cfg(feature = "testing")]
+mod scripted;
+mod signal;
+mod streams;
+mod texts;
+mod tokio_end;
