@@ -15,6 +15,7 @@ use crate::lifecycle::Cause;
 use crate::line::Line;
 use crate::outcome::Outcome;
 use crate::pool::Slot;
+use crate::sys::Killer;
 
 pub(crate) type End = Result<Outcome, RunError>;
 
@@ -80,6 +81,8 @@ pub(crate) struct Monitor {
     pub(crate) command: CommandLine,
     pub(crate) pid: Option<u32>,
     pub(crate) started: Instant,
+    /// Kills without the driver, which may be late or gone with the host.
+    killer: Option<Killer>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -89,6 +92,7 @@ impl Monitor {
         command: CommandLine,
         pid: Option<u32>,
         started: Instant,
+        killer: Option<Killer>,
         delivery: Delivery,
         slot_at_end: SlotAtEnd,
     ) -> Arc<Self> {
@@ -96,6 +100,7 @@ impl Monitor {
             command,
             pid,
             started,
+            killer,
             state: Mutex::new(State {
                 requests: Vec::new(),
                 delivery,
@@ -206,6 +211,7 @@ impl Monitor {
 
     // What the handle does.
 
+    /// A kill takes effect before this returns, whatever the driver is doing.
     pub(crate) fn request(&self, request: Request) {
         let mut state = self.lock();
         // More than a request to end and a second one to make it a kill says nothing new.
@@ -215,6 +221,10 @@ impl Monitor {
         state.requests.push(request);
         let driver = state.driver.take();
         drop(state);
+        // At once, and after the request is there: a driver that sees the end finds its cause.
+        if let (Request::Kill(_), Some(killer)) = (request, &self.killer) {
+            killer.kill();
+        }
         if let Some(waker) = driver {
             waker.wake();
         }

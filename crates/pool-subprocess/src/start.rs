@@ -85,14 +85,9 @@ fn begin(
         .timeout
         .and_then(|timeout| started.checked_add(timeout));
     let lifecycle = Lifecycle::new(command.grace, timeout_at, start.deadline_at);
-    let monitor = |pid| {
-        Monitor::new(
-            command.command_line(),
-            pid,
-            started,
-            delivery,
-            start.slot_at_end,
-        )
+    let monitor = |pid, killer| {
+        let line = command.command_line();
+        Monitor::new(line, pid, started, killer, delivery, start.slot_at_end)
     };
     #[cfg(feature = "testing")]
     if let Some(script) = &inner.script {
@@ -103,7 +98,7 @@ fn begin(
                     command,
                     subject,
                     lifecycle,
-                    monitor(None),
+                    monitor(None, None),
                     Some(slot),
                 ))
             }
@@ -113,7 +108,8 @@ fn begin(
     let found = inner.interpreters.find(command, |question| ask(&question));
     match found.and_then(|program| tree::spawn(command, &program)) {
         Ok(spawned) => {
-            let monitor = monitor(Some(spawned.process.pid()));
+            let process = &spawned.process;
+            let monitor = monitor(Some(process.pid()), Some(process.killer().clone()));
             Ok(Drive::new(command, spawned, lifecycle, monitor, Some(slot)))
         }
         Err(error) => Err((slot, error)),
@@ -131,7 +127,7 @@ fn ask(question: &Command) -> Option<String> {
     let lifecycle = Lifecycle::new(Duration::ZERO, Some(started + ASK_TIMEOUT), None);
     let pid = Some(spawned.process.pid());
     let line = question.command_line();
-    let monitor = Monitor::new(line, pid, started, Delivery::Off, SlotAtEnd::Freed);
+    let monitor = Monitor::new(line, pid, started, None, Delivery::Off, SlotAtEnd::Freed);
     let drive = Drive::new(question, spawned, lifecycle, Arc::clone(&monitor), None);
     drive::run_here(drive, Kick::new().ok()?);
     let outcome = monitor.wait_end().ok().filter(Outcome::is_success)?;
@@ -164,6 +160,7 @@ fn plan(slot: Slot, command: &Command, start: Start) -> Arc<Monitor> {
         command.clone(),
         None,
         now(),
+        None,
         start.delivery,
         start.slot_at_end,
     );

@@ -71,7 +71,7 @@ impl Subject {
     )]
     pub(crate) fn kill(&mut self, now: Instant) {
         match self {
-            Self::Process(process) => process.kill_tree(),
+            Self::Process(process) => process.killer().kill(),
             #[cfg(feature = "testing")]
             Self::Scripted(actor) => actor.kill(now),
             Self::Gone => {}

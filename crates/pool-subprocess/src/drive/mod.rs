@@ -7,7 +7,7 @@ mod thread;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
@@ -177,16 +177,10 @@ impl Drive {
         readiness: &mut impl Readiness,
         now: Instant,
     ) -> io::Result<ControlFlow<RawExit>> {
-        for request in self.monitor.attend(cx.waker()) {
-            let action = match request {
-                Request::Terminate(cause) => self.lifecycle.terminate(cause, now),
-                Request::Kill(cause) => self.lifecycle.kill(cause, now),
-            };
-            self.act(action, now)?;
-        }
+        self.obey(cx.waker(), now)?;
         self.feed(readiness);
         // The exit is looked for first: whatever the child wrote is then in the pipes already.
-        self.look_for_exit(readiness, now)?;
+        self.look_for_exit(readiness, cx.waker(), now)?;
         self.take_scripted_output(now);
         let more = self.pump(readiness);
         loop {
@@ -206,6 +200,17 @@ impl Drive {
             cx.waker().wake_by_ref();
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn obey(&mut self, waker: &Waker, now: Instant) -> io::Result<()> {
+        for request in self.monitor.attend(waker) {
+            let action = match request {
+                Request::Terminate(cause) => self.lifecycle.terminate(cause, now),
+                Request::Kill(cause) => self.lifecycle.kill(cause, now),
+            };
+            self.act(action, now)?;
+        }
+        Ok(())
     }
 
     fn act(&mut self, action: Action, now: Instant) -> io::Result<()> {
@@ -234,7 +239,12 @@ impl Drive {
         Ok(())
     }
 
-    fn look_for_exit(&mut self, readiness: &mut impl Readiness, now: Instant) -> io::Result<()> {
+    fn look_for_exit(
+        &mut self,
+        readiness: &mut impl Readiness,
+        waker: &Waker,
+        now: Instant,
+    ) -> io::Result<()> {
         if self.lifecycle.has_exited() {
             return Ok(());
         }
@@ -246,6 +256,8 @@ impl Drive {
         };
         if let Poll::Ready(exit) = exited {
             self.exit = Some(exit?);
+            // A kill that came since the poll began may be what ended it: then it is the cause.
+            self.obey(waker, now)?;
             readiness.forget(Role::Exit);
             // What it has not read it will not read any more.
             self.stop_feeding(readiness);

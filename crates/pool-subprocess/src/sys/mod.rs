@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`spawn`] | posix_spawn into a process group of its own | suspended into a job, then resumed |
 //! | [`Process`] | pidfd (elsewhere a waiting thread's pipe), group | process handle, job |
+//! | [`Killer`] | signals the group until the reap | ends the job |
 //! | [`OutputPipe`], [`InputPipe`] | non-blocking pipes | overlapped named pipes |
 //! | [`Source`] | a descriptor and the wanted readiness | a handle that a wait can be on |
 //! | [`Watches`] | tokio's `AsyncFd` | waits of the system's thread pool |
@@ -23,13 +24,13 @@ use std::task::Poll;
 
 #[cfg(unix)]
 pub(crate) use unix::{
-    InputPipe, Kick, OutputPipe, Polled, Process, Source, Watches, is_executable, need_tokio_io,
-    spawn, wait,
+    InputPipe, Kick, Killer, OutputPipe, Polled, Process, Source, Watches, is_executable,
+    need_tokio_io, spawn, wait,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    InputPipe, Kick, OutputPipe, Polled, Process, Source, Watches, is_executable, need_tokio_io,
-    spawn, wait,
+    InputPipe, Kick, Killer, OutputPipe, Polled, Process, Source, Watches, is_executable,
+    need_tokio_io, spawn, wait,
 };
 
 /// What a source is to its child.

@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio as StdStdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -73,15 +74,43 @@ fn non_blocking(fd: OwnedFd) -> io::Result<OwnedFd> {
 }
 
 /// A child that leads a process group, until it is reaped.
-///
-/// The group's number is the child's process id, which stays taken as long as the child is a zombie: so a
-/// signal to the group can only ever reach the child's own tree, and none is sent after the reap.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
     pid: Pid,
     exit: OwnedFd,
-    reaped: bool,
+    killer: Killer,
+}
+
+/// Signals a child's process group, from any thread, as long as the child is not reaped.
+///
+/// The group's number is the child's process id, which stays taken as long as the child is a zombie: so a
+/// signal to the group can only ever reach the child's own tree. The lock orders signals before the reap.
+#[derive(Clone, Debug)]
+pub(crate) struct Killer(Arc<Mutex<Option<Pid>>>);
+
+impl Killer {
+    /// Kills the tree. Does not wait for its end.
+    pub(crate) fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// An error means that the group is gone already, which is what a signal is for.
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = *self.unreaped() {
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    /// Kills a last time, and never again.
+    fn retire(&self) {
+        self.kill();
+        *self.unreaped() = None;
+    }
+
+    fn unreaped(&self) -> MutexGuard<'_, Option<Pid>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Process {
@@ -92,7 +121,7 @@ impl Process {
                 child,
                 pid,
                 exit,
-                reaped: false,
+                killer: Killer(Arc::new(Mutex::new(Some(pid)))),
             }),
             Err(error) => {
                 // Without a way to learn of its end the child cannot be kept.
@@ -127,32 +156,23 @@ impl Process {
 
     /// Asks the group to end. A stopped process does not see the request before it is continued.
     pub(crate) fn terminate(&self) -> bool {
-        self.signal(Signal::TERM);
-        self.signal(Signal::CONT);
+        self.killer.signal(Signal::TERM);
+        self.killer.signal(Signal::CONT);
         true
     }
 
-    pub(crate) fn kill_tree(&self) {
-        self.signal(Signal::KILL);
+    pub(crate) fn killer(&self) -> &Killer {
+        &self.killer
     }
 
     /// Kills what the child left behind in its group while its own number is still taken, then reaps it.
     /// Says whether the group is empty now.
     pub(crate) fn sweep(&mut self) -> io::Result<bool> {
-        if !self.reaped {
-            self.signal(Signal::KILL);
-            self.child.wait()?;
-            self.reaped = true;
-        }
+        self.killer.retire();
+        // A zombie by now, and remembered by std once it is reaped: this never waits.
+        self.child.wait()?;
         // Tests for members, sends nothing. Killed members vanish when their new parent has reaped them.
         Ok(test_kill_process_group(self.pid) == Err(rustix::io::Errno::SRCH))
-    }
-
-    /// An error means that the group is gone already, which is what a signal is for.
-    fn signal(&self, signal: Signal) {
-        if !self.reaped {
-            let _ = kill_process_group(self.pid, signal);
-        }
     }
 }
 
@@ -160,10 +180,8 @@ impl Drop for Process {
     /// Last resort: normally a driver has followed the child to its end. Never waits, so a child that does
     /// not die at once stays a zombie until the host ends.
     fn drop(&mut self) {
-        if !self.reaped {
-            self.signal(Signal::KILL);
-            let _ = self.child.try_wait();
-        }
+        self.killer.retire();
+        let _ = self.child.try_wait();
     }
 }
 

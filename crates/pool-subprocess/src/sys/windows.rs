@@ -17,6 +17,7 @@ use std::os::windows::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio as StdStdio};
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -70,7 +71,7 @@ pub(crate) fn spawn(
     stdout: Stdio,
     stderr: Stdio,
 ) -> io::Result<Spawned> {
-    let job = Job::new()?;
+    let job = Killer::new()?;
     let (stdin, our_stdin) = connect(stdin, Direction::ToChild)?;
     let (stdout, our_stdout) = connect(stdout, Direction::FromChild)?;
     let (stderr, our_stderr) = connect(stderr, Direction::FromChild)?;
@@ -179,15 +180,16 @@ fn event(manual_reset: bool) -> io::Result<OwnedHandle> {
     owned(handle, ptr::null_mut())
 }
 
-/// All processes that a child starts, and theirs; killed when the handle closes, also by our death.
-#[derive(Debug)]
-struct Job(OwnedHandle);
+/// The job that holds all processes that a child starts, and theirs. They are killed by its word, from any
+/// thread, or when its last handle closes, also by our death.
+#[derive(Clone, Debug)]
+pub(crate) struct Killer(Arc<OwnedHandle>);
 
-impl Job {
+impl Killer {
     fn new() -> io::Result<Self> {
         // SAFETY: neither attributes nor a name are passed.
         let handle = unsafe { CreateJobObjectW(ptr::null(), ptr::null()) };
-        let job = Self(owned(handle, ptr::null_mut())?);
+        let job = Self(Arc::new(owned(handle, ptr::null_mut())?));
         let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
         limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
         // SAFETY: the pointer and the size are those of the struct that the class names.
@@ -217,7 +219,8 @@ impl Job {
         Ok(())
     }
 
-    fn kill(&self) {
+    /// Kills the tree. Does not wait for its end.
+    pub(crate) fn kill(&self) {
         // SAFETY: the handle is open. An error means that there is nothing left to kill.
         unsafe { TerminateJobObject(self.0.as_raw_handle(), KILLED) };
     }
@@ -243,7 +246,7 @@ impl Job {
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
-    job: Job,
+    job: Killer,
 }
 
 impl Process {
@@ -267,8 +270,8 @@ impl Process {
         has_console() && unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, self.pid()) } != 0
     }
 
-    pub(crate) fn kill_tree(&self) {
-        self.job.kill();
+    pub(crate) fn killer(&self) -> &Killer {
+        &self.job
     }
 
     /// Kills what the child left behind in its job. Says whether the job is empty now.

@@ -67,16 +67,16 @@ async fn a_run_dropped_while_the_child_runs_kills_its_tree() {
         let outer = number_after(&mut events, "pid").await;
         let inner = number_after(&mut events, "pid").await;
         drop(events);
-        // Whoever gets the slot finds the tree gone.
-        is_unharmed(&pool).await;
+        // Nothing is awaited here: the kill does not need the runtime's turn.
         assert_eq!(puppet::wait_gone([outer, inner], PATIENCE), [], "{mode}");
+        is_unharmed(&pool).await;
 
         let mut run = Box::pin(pool.run(puppet(["sleep", "60"])));
         assert!(poll_once(run.as_mut()).is_pending());
         let pid = pool.running()[0].pid.expect("a process");
         drop(run);
-        is_unharmed(&pool).await;
         assert_eq!(puppet::wait_gone([pid], PATIENCE), [], "{mode}");
+        is_unharmed(&pool).await;
     }
 }
 
