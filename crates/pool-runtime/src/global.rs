@@ -100,10 +100,16 @@ pub fn try_global() -> Option<Runtime> {
 /// Shuts the global runtime down by its own
 /// [`shutdown_deadline`](crate::Settings::shutdown_deadline): see [`Runtime::shutdown`].
 ///
-/// It begins with the call; what is returned waits for its end. So a server can begin the shutdown at the
-/// signal, while streams of its clients still wait for commands to end, and ask for the report after it
-/// has served:
+/// It begins with the call; what is returned waits for its end. Idempotent: all calls get the report of the
+/// same shutdown, and without a runtime there is nothing to report. Where handlers are installed (see
+/// [`signalled`]), a second signal ends the waiting: what runs is killed then.
 ///
+/// # Cancel safety
+/// See [`Cleanup`].
+///
+/// # Examples
+/// A server begins the shutdown at the signal, while streams of its clients still wait for commands to
+/// end, and asks for the report after it has served. Neither waits for the other for ever:
 /// ```no_run
 /// # async fn serve_until<F: Future<Output = ()>>(end: F) {}
 /// # async fn run() {
@@ -115,13 +121,6 @@ pub fn try_global() -> Option<Runtime> {
 /// println!("{}", pool_runtime::cleanup().await);
 /// # }
 /// ```
-///
-/// Idempotent: all calls get the report of the same shutdown, and without a runtime there is nothing to
-/// report. Where handlers are installed (see [`signalled`]), a second signal ends the waiting: what runs
-/// is killed then.
-///
-/// # Cancel safety
-/// See [`Cleanup`].
 pub fn cleanup() -> Cleanup {
     GLOBAL.clean_up()
 }

@@ -79,7 +79,8 @@ impl Runtime {
 
     /// Shuts down: refuses new commands and those that wait, lets what runs run on until the deadline, then
     /// asks it to end, kills what has not ended after [`shutdown_grace`](Settings::shutdown_grace), and
-    /// waits up to 2.5 s until all of it is reaped. Every event stream has its `Ended` then.
+    /// waits up to 2.5 s until all of it is reaped. Every event stream has its `Ended` then, but for those of
+    /// survivors: processes that the system keeps alive all the same.
     ///
     /// It begins with the call; what is returned waits for its end. Asked again, the earlier deadline
     /// counts, and all get the same report.

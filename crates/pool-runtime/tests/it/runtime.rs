@@ -115,7 +115,8 @@ fn a_dropped_wait_stops_nothing() {
 
 #[test]
 fn a_shutdown_outlives_the_last_handle_of_its_runtime() {
-    let runtime = runtime();
+    let config = Config::new().shutdown_grace(Duration::ZERO);
+    let runtime = Runtime::start(config.max_size(1)).unwrap();
     let (events, _) = running(&runtime, "ignore-term x");
     let shutdown = runtime.shutdown(Duration::ZERO);
     drop(runtime);

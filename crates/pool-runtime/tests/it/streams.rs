@@ -8,7 +8,8 @@ use crate::puppets::{puppet, ready, running};
 
 #[tokio::test]
 async fn every_stream_ends_at_shutdown_whatever_its_command_does() {
-    let runtime = Runtime::start(Config::new().max_size(3)).unwrap();
+    let config = Config::new().shutdown_grace(Duration::from_millis(100));
+    let runtime = Runtime::start(config.max_size(3)).unwrap();
     let deaf = start(&runtime, "ignore-term x").await;
     let quiet = start(&runtime, "ready-sleep 60").await;
     // Nobody reads this one, so the child waits for its reader.

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use pool_runtime::{Cause, Config, Runtime};
+use pool_runtime::{Cause, Config, Event, Runtime};
 use tokio::runtime::Builder;
 
 use crate::alone::alone;
@@ -34,6 +34,31 @@ fn a_shutdown_goes_on_when_the_tokio_runtime_that_began_it_ends() {
     let report = tokio_runtime().block_on(shutdown);
     assert_eq!((report.drained, report.survivors.len()), (1, 0));
     assert_eq!(end(events).unwrap().cause(), Some(Cause::Dropped));
+}
+
+/// The way to real survivors: what is followed by the thread that waits cannot be followed to its end.
+#[test]
+fn what_could_not_be_followed_to_its_end_is_a_survivor_and_no_secret() {
+    let runtime = Runtime::start(Config::new().max_size(1)).unwrap();
+    tokio_runtime().block_on(async {
+        let mut events = runtime.pool().run(puppet("ready-sleep 60")).events();
+        let pid = loop {
+            if let Some(pid) = ready(&events.next().await.unwrap()) {
+                break pid;
+            }
+        };
+        // Blocks the only thread of this tokio runtime.
+        let report = runtime.force().wait();
+        assert_eq!((report.forced.len(), report.held.len()), (1, 0));
+        assert_eq!(report.survivors[0].pid, Some(pid));
+        assert!(!report.is_clean());
+        let text = report.to_string();
+        assert!(text.contains("\n  survivor: `"), "{text}");
+        assert!(text.ends_with("\nsurvivors: 1"), "{text}");
+        // It was asked for, and comes as soon as the thread is free.
+        while !matches!(events.next().await, Some(Event::Ended(_))) {}
+        assert_eq!(puppet::wait_gone([pid], LONG), []);
+    });
 }
 
 #[test]
