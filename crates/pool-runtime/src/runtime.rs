@@ -1,15 +1,14 @@
 //! The application's pool, with a beginning and an end.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pool_subprocess::SubprocessPool;
 
 use crate::config::{Config, Settings};
 use crate::error::StartError;
-use crate::escalation::Order;
 use crate::report::ShutdownReport;
-use crate::shutdown::{Shutdown, Steward};
+use crate::shutdown::{Patience, Shutdown, Steward};
 
 /// The application's pool from its start to its shutdown.
 ///
@@ -92,12 +91,7 @@ impl Runtime {
     /// The work is done on a thread of the runtime's own. The deadline goes by the system's clock, also
     /// where a test has paused tokio's.
     pub fn shutdown(&self, deadline: Duration) -> Shutdown {
-        self.parts.pool.close();
-        self.parts.steward.order(Order {
-            // A deadline that no clock can show is none.
-            until: Instant::now().checked_add(deadline),
-            force: false,
-        })
+        self.parts.steward.shut_down(Patience::For(deadline))
     }
 
     /// Shuts down at once, or ends the waiting of a shutdown that has begun: what runs is killed.
@@ -116,11 +110,7 @@ impl Runtime {
     /// # }
     /// ```
     pub fn force(&self) -> Shutdown {
-        self.parts.pool.close();
-        self.parts.steward.order(Order {
-            until: None,
-            force: true,
-        })
+        self.parts.steward.shut_down(Patience::None)
     }
 
     /// What the shutdown came to, once it is over.

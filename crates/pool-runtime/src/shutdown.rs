@@ -94,43 +94,75 @@ impl std::fmt::Debug for Shutdown {
 
 /// The runtime's handle on the thread that shuts it down; dropped before any order, it ends the thread.
 #[derive(Debug)]
-pub(crate) struct Steward(Arc<Post>);
+pub(crate) struct Steward {
+    pool: SubprocessPool,
+    post: Arc<Post>,
+}
 
 impl Steward {
     /// Starts the thread; what was asked to end has this grace period.
     pub(crate) fn start(pool: SubprocessPool, grace: Duration) -> io::Result<Self> {
         let post = Arc::new(Post::default());
-        let of_thread = Arc::clone(&post);
+        let (of_thread, its_pool) = (Arc::clone(&post), pool.clone());
         std::thread::Builder::new()
             .name("pool-runtime".into())
-            .spawn(move || serve(pool, &of_thread, grace))?;
-        Ok(Self(post))
+            .spawn(move || serve(its_pool, &of_thread, grace))?;
+        Ok(Self { pool, post })
     }
 
     /// Begins the shutdown, or makes the one that has begun more urgent.
-    pub(crate) fn order(&self, order: Order) -> Shutdown {
-        let mut state = self.0.lock();
-        state.order = Some(state.order.map_or(order, |before| before.and(order)));
-        state.nudged = true;
-        drop(state);
-        self.0.changed.notify_all();
+    pub(crate) fn shut_down(&self, patience: Patience) -> Shutdown {
+        let at = Instant::now();
+        self.pool.close();
+        // Counted here and not by the thread, which may come to it when some have ended already.
+        let begin = Begin {
+            at,
+            in_use: self.pool.status().in_use,
+        };
+        let order = match patience {
+            // A deadline that no clock can show is none.
+            Patience::For(deadline) => Order {
+                until: at.checked_add(deadline),
+                force: false,
+            },
+            Patience::None => Order {
+                until: None,
+                force: true,
+            },
+        };
+        self.post.order(order, begin);
         Shutdown {
-            post: Arc::clone(&self.0),
+            post: Arc::clone(&self.post),
             key: None,
         }
     }
 
     /// What the shutdown came to, once it is over.
     pub(crate) fn report(&self) -> Option<ShutdownReport> {
-        self.0.lock().report.clone()
+        self.post.lock().report.clone()
     }
 }
 
 impl Drop for Steward {
     fn drop(&mut self) {
-        self.0.lock().abandoned = true;
-        self.0.changed.notify_all();
+        self.post.lock().abandoned = true;
+        self.post.changed.notify_all();
     }
+}
+
+/// How long what runs may go on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    For(Duration),
+    None,
+}
+
+/// The first order: when it came, and how many slots were out then. No more can follow, since the pool is
+/// closed.
+#[derive(Clone, Copy, Debug)]
+struct Begin {
+    at: Instant,
+    in_use: usize,
 }
 
 /// Where orders go one way and the report the other way.
@@ -143,7 +175,8 @@ struct Post {
 
 #[derive(Debug, Default)]
 struct State {
-    order: Option<Order>,
+    /// The first order and all orders together.
+    orders: Option<(Begin, Order)>,
     /// The order or the pool has changed since the thread last looked.
     nudged: bool,
     /// Nobody can give an order any more.
@@ -184,12 +217,23 @@ impl Post {
         }
     }
 
-    /// The first order; none if there can be none any more.
-    fn first_order(&self) -> Option<Order> {
+    fn order(&self, order: Order, begin: Begin) {
+        let mut state = self.lock();
+        state.orders = Some(match state.orders {
+            Some((begin, before)) => (begin, before.and(order)),
+            None => (begin, order),
+        });
+        state.nudged = true;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// The first order, with what has followed; none if there can be none any more.
+    fn first_order(&self) -> Option<(Begin, Order)> {
         let mut state = self.lock();
         loop {
-            if state.order.is_some() || state.abandoned {
-                return state.order;
+            if state.orders.is_some() || state.abandoned {
+                return state.orders;
             }
             state = self.sleep(state, None);
         }
@@ -230,10 +274,9 @@ impl Wake for Post {
 
 /// The life of the thread.
 fn serve(pool: SubprocessPool, post: &Arc<Post>, grace: Duration) {
-    let Some(mut order) = post.first_order() else {
+    let Some((begin, mut order)) = post.first_order() else {
         return;
     };
-    let started = Instant::now();
     let mut force = Force::new(&pool);
     let mut escalation = Escalation::new(grace);
     // Without an end of its own: when to stop waiting is for the escalation to say.
@@ -242,7 +285,7 @@ fn serve(pool: SubprocessPool, post: &Arc<Post>, grace: Duration) {
     let mut cx = Context::from_waker(&waker);
     let mut left = (Vec::new(), Vec::new());
     while Pin::new(&mut drain).poll(&mut cx).is_pending() {
-        order = post.lock().order.unwrap_or(order);
+        order = post.lock().orders.map_or(order, |(_, order)| order);
         match escalation.tick(order, Instant::now()) {
             Action::Wait(until) => post.wait(until),
             Action::Ask => force.apply(SubprocessPool::terminate_all),
@@ -254,8 +297,8 @@ fn serve(pool: SubprocessPool, post: &Arc<Post>, grace: Duration) {
         }
     }
     let report = ShutdownReport {
-        took: started.elapsed(),
-        drained: force.drained(),
+        took: begin.at.elapsed(),
+        drained: begin.in_use.saturating_sub(force.in_use.unwrap_or(0)),
         forced: force.commands,
         survivors: left.0,
         held: left.1,
@@ -265,33 +308,29 @@ fn serve(pool: SubprocessPool, post: &Arc<Post>, grace: Duration) {
     post.file(report);
 }
 
-/// Who ended by itself, and who was made to.
-struct Force {
-    pool: SubprocessPool,
-    /// How many slots were out at the start.
-    at_start: usize,
-    /// How many of them still were when force began.
-    at_force: Option<usize>,
+/// Who was made to end.
+struct Force<'a> {
+    pool: &'a SubprocessPool,
+    /// How many slots were still out when force began, if it did.
+    in_use: Option<usize>,
     commands: Vec<Running>,
 }
 
-impl Force {
-    /// The pool is closed: from here on slots only come back.
-    fn new(pool: &SubprocessPool) -> Self {
+impl<'a> Force<'a> {
+    fn new(pool: &'a SubprocessPool) -> Self {
         Self {
-            pool: pool.clone(),
-            at_start: pool.status().in_use,
-            at_force: None,
+            pool,
+            in_use: None,
             commands: Vec::new(),
         }
     }
 
     fn apply(&mut self, force: impl FnOnce(&SubprocessPool)) {
-        if self.at_force.is_none() {
-            self.at_force = Some(self.pool.status().in_use);
+        if self.in_use.is_none() {
+            self.in_use = Some(self.pool.status().in_use);
         }
         self.note();
-        force(&self.pool);
+        force(self.pool);
         // What was started between the two was hit as well.
         self.note();
     }
@@ -304,10 +343,6 @@ impl Force {
                 self.commands.push(running);
             }
         }
-    }
-
-    fn drained(&self) -> usize {
-        self.at_start.saturating_sub(self.at_force.unwrap_or(0))
     }
 }
 

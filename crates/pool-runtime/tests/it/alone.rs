@@ -27,7 +27,11 @@ pub(crate) fn alone_with(name: &str, variables: &[(&str, &str)], body: impl FnOn
         outcome.stdout().to_string_lossy().into_owned(),
         outcome.stderr().to_string_lossy().into_owned(),
     );
-    assert!(outcome.is_success(), "{outcome:?}\n{stdout}\n{stderr}");
+    assert!(
+        outcome.is_success(),
+        "{}\n{stdout}\n{stderr}",
+        outcome.summary()
+    );
     // A name that is no test's would pass as well, with nothing run.
     assert!(stdout.contains("1 passed"), "{name} ran nothing:\n{stdout}");
 }
