@@ -52,3 +52,8 @@ pub use pool::Pool;
 pub use queue::Priority;
 pub use semaphore::{PermitError, Semaphore};
 pub use status::Status;
+
+/// The rust blocks of the book are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/src/resources.md")]
+mod book {}

@@ -56,3 +56,14 @@ pub use report::ShutdownReport;
 pub use runtime::Runtime;
 pub use shutdown::Shutdown;
 pub use signal::{Signal, Signalled};
+
+/// The rust blocks of the README and of the book are tests.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../../docs/src/application.md")]
+    mod application {}
+    #[doc = include_str!("../../../docs/src/configuration.md")]
+    mod configuration {}
+}

@@ -72,3 +72,17 @@ pub use pool::{Builder, Running, Slot, SlotError, SubprocessPool};
 pub use run::Run;
 #[cfg(feature = "testing")]
 pub use scripted::Rule;
+
+/// The rust blocks of the book are tests.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/src/quick-start.md")]
+    mod quick_start {}
+    #[doc = include_str!("../../../docs/src/output.md")]
+    mod output {}
+    #[doc = include_str!("../../../docs/src/ends.md")]
+    mod ends {}
+    #[cfg(feature = "testing")]
+    #[doc = include_str!("../../../docs/src/testing.md")]
+    mod testing {}
+}
