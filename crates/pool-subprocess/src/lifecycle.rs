@@ -19,8 +19,9 @@ pub(crate) const DRAIN_TIME: Duration = Duration::from_millis(200);
 /// How long a killed child may take to die before it is reported as stuck (uninterruptible sleep).
 pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(10);
 
-/// How long the members of a swept tree may take to vanish.
-const SWEEP_TIME: Duration = Duration::from_secs(2);
+/// How long the members of a swept tree may take to vanish. Not longer, since where PID 1 reaps nobody (a
+/// container without an init) an orphan that is dead stays a member for ever.
+const SWEEP_TIME: Duration = Duration::from_millis(250);
 
 /// How often a sweep looks whether the tree is empty: no system tells it without a handle of its own.
 const SWEEP_TICK: Duration = Duration::from_millis(2);
@@ -73,10 +74,20 @@ pub(crate) enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Running,
-    Terminating { kill_at: Instant },
-    Killing { stuck_at: Option<Instant> },
-    Draining { until: Instant },
-    Sweeping { next: Instant, until: Instant },
+    /// A grace period beyond the end of time has no end.
+    Terminating {
+        kill_at: Option<Instant>,
+    },
+    Killing {
+        stuck_at: Option<Instant>,
+    },
+    Draining {
+        until: Instant,
+    },
+    Sweeping {
+        next: Instant,
+        until: Instant,
+    },
     Ended,
 }
 
@@ -116,7 +127,7 @@ impl Lifecycle {
                 self.cause.get_or_insert(cause);
                 self.stages.push(Stage::Terminate);
                 self.state = State::Terminating {
-                    kill_at: now + self.grace,
+                    kill_at: now.checked_add(self.grace),
                 };
                 Action::Terminate
             }
@@ -178,7 +189,7 @@ impl Lifecycle {
                 self.terminate(Cause::Deadline, now)
             }
             State::Running if reached(self.timeout_at, now) => self.terminate(Cause::Timeout, now),
-            State::Terminating { kill_at } if kill_at <= now => {
+            State::Terminating { kill_at } if reached(kill_at, now) => {
                 self.kill(self.cause.unwrap_or(Cause::Cancelled), now)
             }
             State::Killing { stuck_at } if reached(stuck_at, now) => {
@@ -222,7 +233,7 @@ impl Lifecycle {
     pub(crate) fn next_tick(&self) -> Option<Instant> {
         match self.state {
             State::Running => earlier(self.timeout_at, self.deadline_at),
-            State::Terminating { kill_at } => Some(kill_at),
+            State::Terminating { kill_at } => kill_at,
             State::Killing { stuck_at } => stuck_at,
             State::Draining { until } => Some(until),
             State::Sweeping { next, .. } => Some(next),
@@ -320,6 +331,18 @@ mod tests {
         assert_eq!(life.terminate(Cause::Cancelled, now), Action::Terminate);
         assert_eq!(life.asked(false, now), Action::Kill);
         assert_eq!(life.stages(), [Stage::TerminateUnavailable, Stage::Kill]);
+    }
+
+    #[test]
+    fn a_grace_period_without_end_never_kills() {
+        let now = Instant::now();
+        let mut life = Lifecycle::new(Duration::MAX, None, None);
+        assert_eq!(life.terminate(Cause::Cancelled, now), Action::Terminate);
+        assert_eq!(
+            (life.tick(true, now), life.next_tick()),
+            (Action::None, None)
+        );
+        assert_eq!(life.terminate(Cause::Cancelled, now), Action::Kill);
     }
 
     #[test]

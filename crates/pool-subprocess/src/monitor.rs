@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -205,7 +206,8 @@ impl Monitor {
         drop(state);
         self.changed.notify_all();
         if let Some(waker) = consumer {
-            waker.wake();
+            // The consumer's code on the driver's thread: its panic is not the other children's.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
     }
 

@@ -69,7 +69,7 @@ impl Rule {
 
     /// The next step, or the end, comes this much later.
     pub fn after(mut self, time: Duration) -> Self {
-        self.after += time;
+        self.after = self.after.saturating_add(time);
         self
     }
 
@@ -120,14 +120,17 @@ impl Rule {
 
     fn act(&self, now: Instant) -> Result<Actor, SpawnError> {
         let exit = match &self.end {
-            End::Exits(exit) => Some((now + self.after, *exit)),
+            // What lies beyond the end of time does not happen.
+            End::Exits(exit) => now.checked_add(self.after).map(|at| (at, *exit)),
             End::Hangs => None,
             End::FailsToSpawn(error) => return Err(error.clone()),
         };
         let steps = self.steps.iter();
         Ok(Actor {
             steps: steps
-                .map(|(after, stream, text)| (now + *after, *stream, text.clone()))
+                .filter_map(|(after, stream, text)| {
+                    Some((now.checked_add(*after)?, *stream, text.clone()))
+                })
                 .collect(),
             exit,
             ignores_terminate: self.ignores_terminate,

@@ -33,8 +33,8 @@ const READ_BYTES: usize = 32 * 1024;
 /// Reads of one poll before others get their turn.
 const READS_A_POLL: usize = 16;
 
-/// A child that is being followed. Dropped before its end it kills the tree, as the last resort: its
-/// owners hand it on instead.
+/// A child that is being followed. Dropped before its end it kills the tree and tells that it is lost,
+/// as the last resort: its owners hand it on instead.
 #[derive(Debug)]
 pub(crate) struct Drive {
     subject: Subject,
@@ -46,6 +46,8 @@ pub(crate) struct Drive {
     exit: Option<RawExit>,
     monitor: Arc<Monitor>,
     slot: Option<Slot>,
+    /// Its end has been told, which happens once.
+    ended: bool,
 }
 
 /// Bytes on their way into the child.
@@ -108,6 +110,7 @@ impl Drive {
             exit: None,
             monitor,
             slot,
+            ended: false,
         }
     }
 
@@ -118,6 +121,9 @@ impl Drive {
         mut readiness: impl Readiness,
         now: Instant,
     ) -> Poll<()> {
+        if self.ended {
+            return Poll::Ready(());
+        }
         match self.advance(cx, &mut readiness, now) {
             Ok(ControlFlow::Continue(())) => Poll::Pending,
             Ok(ControlFlow::Break(exit)) => {
@@ -366,11 +372,22 @@ impl Drive {
     }
 
     fn end(&mut self, end: Result<Outcome, RunError>) {
+        self.ended = true;
         let slot = self.slot.take();
         if let Some(slot) = &slot {
             slot.forget_running(&self.monitor);
         }
         self.monitor.end(end, slot);
+    }
+}
+
+impl Drop for Drive {
+    /// The last resort, when following it has panicked: whoever waits for the child learns of its end.
+    fn drop(&mut self) {
+        if !self.ended {
+            self.subject = Subject::Gone;
+            self.lose(io::Error::other("its driver has panicked"));
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 //! calling thread itself.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
 use super::Drive;
@@ -78,6 +79,7 @@ impl Wake for Shared {
 struct Job {
     readiness: Polled,
     drive: Drive,
+    panicked: bool,
 }
 
 impl Job {
@@ -85,6 +87,28 @@ impl Job {
         Self {
             readiness: Polled::default(),
             drive,
+            panicked: false,
+        }
+    }
+
+    /// A panic concerns this child alone: the thread has others to follow. The child is killed and followed
+    /// on, since only a reaped child frees its slot; if that panics too, it is given up.
+    fn poll(&mut self, waker: &Waker, now: Instant) -> Poll<()> {
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let mut cx = Context::from_waker(waker);
+            let readiness_cx = Context::from_waker(waker);
+            let readiness = self.readiness.bind(&readiness_cx);
+            self.drive.poll(&mut cx, readiness, now)
+        }));
+        match polled {
+            Ok(polled) => polled,
+            Err(_) if self.panicked => Poll::Ready(()),
+            Err(_) => {
+                self.panicked = true;
+                self.drive.orphan();
+                waker.wake_by_ref();
+                Poll::Pending
+            }
         }
     }
 }
@@ -125,12 +149,7 @@ pub(crate) fn run_here(drive: Drive, kick: Kick) {
 
 fn poll_all(jobs: &mut Vec<Job>, waker: &Waker) {
     let now = Instant::now();
-    jobs.retain_mut(|job| {
-        let mut cx = Context::from_waker(waker);
-        let readiness_cx = Context::from_waker(waker);
-        let readiness = job.readiness.bind(&readiness_cx);
-        job.drive.poll(&mut cx, readiness, now).is_pending()
-    });
+    jobs.retain_mut(|job| job.poll(waker, now).is_pending());
 }
 
 fn wait(kick: &Kick, jobs: &mut [Job]) {

@@ -214,3 +214,49 @@ fn a_dropped_pool_lets_its_children_end() {
         });
     }
 }
+
+/// A waker is the consumer's code, and runs where the child is driven.
+#[test]
+fn a_panicking_waker_of_one_child_leaves_the_others_alone() {
+    struct Panics;
+    impl std::task::Wake for Panics {
+        fn wake(self: std::sync::Arc<Self>) {
+            panic!("a waker of the test panics");
+        }
+    }
+    let pool = pool(2, pool_subprocess::RunMode::Threaded);
+    let waker = Waker::from(std::sync::Arc::new(Panics));
+    let command = puppet(["sleep", "60"])
+        .timeout(Duration::from_millis(500))
+        .grace(Duration::ZERO);
+    let mut broken = Box::pin(pool.run(command));
+    assert!(
+        broken
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !pool.running().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "its slot is lost");
+        std::thread::yield_now();
+    }
+    let outcome = pool.run(puppet(["echo"])).wait().expect("it runs");
+    assert!(outcome.is_success());
+    drop(broken);
+    pool.drain(PATIENCE).wait().expect("no slot is lost");
+}
+
+/// A grace period that ends after the end of time is no reason to panic.
+#[tokio::test]
+async fn the_longest_grace_period_is_borne() {
+    for mode in BACKGROUND_MODES {
+        let pool = pool(1, mode);
+        let slot = pool.acquire_subprocess().await.expect("a slot");
+        let command = puppet(["sleep", "60"]).grace(Duration::MAX);
+        let mut child = slot.spawn(command).expect("it starts");
+        child.terminate();
+        child.terminate();
+        assert!(child.wait().await.expect("it ends").cancelled(), "{mode}");
+    }
+}
