@@ -8,10 +8,10 @@ mod show;
 
 mod batch;
 mod intent;
-
-mod census;
+mod watch;
 mod progress;
 mod table;
+mod census;
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;

@@ -1,17 +1,18 @@
 //! The show from beginning to end: start the runtime, run the batch, print the table, shut down.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pool_runtime::{Command, Config, Event, Outcome, RunError, SubprocessPool};
+use pool_runtime::{Command, Config, ShutdownReport, SubprocessPool};
 
 use crate::Options;
 use crate::batch::{Case, Scripts, batch};
 use crate::census::Census;
-use crate::progress::{Progress, REFRESH};
-use crate::table::{Table, in_words};
+use crate::table::Table;
+use crate::watch::Watch;
 
 /// A Python that does not say its version by then is none that we want to use.
 const PYTHON_PATIENCE: Duration = Duration::from_secs(20);
@@ -36,36 +37,18 @@ impl From<Verdict> for ExitCode {
 }
 
 pub(crate) async fn run(options: &Options) -> Result<Verdict, Box<dyn Error>> {
-    let mut out = io::stdout();
     pool_runtime::initialize(Config::new().max_size(options.size.get())).await?;
     let runtime = pool_runtime::global()?;
-    let pool = runtime.pool();
-
-    let python = if options.no_python {
-        None
-    } else {
-        python_version(pool).await
-    };
-    let scripts = python.as_ref().map_or(Scripts::Puppet, |_| Scripts::Python);
-    let cases = batch(scripts);
-    writeln!(
-        out,
-        "{} programs through a pool of {}; {}\n",
-        cases.len(),
-        options.size,
-        python.map_or("no Python".to_owned(), |version| format!(
-            "scripts run by {version}"
-        ))
-    )?;
+    let cases = prepare(options, runtime.pool()).await?;
 
     let mut watch = Watch::new(&cases);
-    let mut following = Box::pin(watch.follow(pool));
+    let mut following = Box::pin(watch.follow(runtime.pool()));
     let signal = tokio::select! {
         () = &mut following => None,
         signal = pool_runtime::signalled() => Some(signal),
     };
     // Interrupted, the shutdown comes first: it refuses what has not started, and what runs may
-    // end until the deadline. Else there is nothing more to end, and the results come first.
+    // end until the deadline. Else there is nothing left to end, and the results come first.
     let interrupted = match signal {
         None => None,
         Some(signal) => {
@@ -78,39 +61,49 @@ pub(crate) async fn run(options: &Options) -> Result<Verdict, Box<dyn Error>> {
         }
     };
     drop(following);
-    let (results, census) = watch.finish();
-    let table = Table::new(results.iter().map(|(case, end)| (*case, end)));
-    writeln!(out, "{table}")?;
-    if results.len() < cases.len() {
-        writeln!(
-            out,
-            "interrupted: {} were not started",
-            cases.len() - results.len()
-        )?;
+    let results = watch.finish();
+    println(&Table::new(&results.ended))?;
+    match interrupted {
+        Some(report) => {
+            let refused = cases.len() - results.ended.len();
+            println(&format_args!("interrupted: {refused} were not started"))?;
+            show_end(&report, &results.census)?;
+            Ok(Verdict::Interrupted)
+        }
+        None => {
+            let report = pool_runtime::cleanup().await;
+            let left_nothing = show_end(&report, &results.census)?;
+            let as_intended = results
+                .ended
+                .iter()
+                .all(|(case, end)| case.intent.is_met_by(end));
+            Ok(if as_intended && left_nothing {
+                Verdict::AsIntended
+            } else {
+                Verdict::Otherwise
+            })
+        }
     }
-    let was_interrupted = interrupted.is_some();
-    let report = match interrupted {
-        Some(report) => report,
-        None => pool_runtime::cleanup().await,
-    };
+}
 
-    let survivors = census.survivors();
-    let gone = census.len() - survivors.len();
-    writeln!(out, "looked up {} processes: {gone} are gone", census.len())?;
-    writeln!(out, "{report}")?;
-    if !survivors.is_empty() {
-        writeln!(out, "survivors by the process table: {survivors:?}")?;
-    }
-    if was_interrupted {
-        return Ok(Verdict::Interrupted);
-    }
-    let as_intended = results.iter().all(|(case, end)| case.intent.is_met_by(end));
-    let all_well = as_intended && survivors.is_empty() && report.is_clean();
-    Ok(if all_well {
-        Verdict::AsIntended
+/// Looks around, and says what is going to be run.
+async fn prepare(options: &Options, pool: &SubprocessPool) -> io::Result<Vec<Case>> {
+    let python = if options.no_python {
+        None
     } else {
-        Verdict::Otherwise
-    })
+        python_version(pool).await
+    };
+    let scripts = python.as_ref().map_or(Scripts::Puppet, |_| Scripts::Python);
+    let cases = batch(scripts);
+    let by = python.map_or("no Python".to_owned(), |version| {
+        format!("scripts run by {version}")
+    });
+    println(&format_args!(
+        "{} programs through a pool of {}; {by}\n",
+        cases.len(),
+        options.size
+    ))?;
+    Ok(cases)
 }
 
 /// What the Python of this machine calls itself, if there is one that runs: a name on the `PATH`
@@ -128,72 +121,24 @@ async fn python_version(pool: &SubprocessPool) -> Option<String> {
     said.starts_with("Python 3").then_some(said)
 }
 
-/// A program of the batch, and what became of it.
-type Ended<'a> = (&'a Case, Result<Outcome, RunError>);
-
-/// A batch while it runs: what is displayed, what has ended, which processes were seen.
-#[derive(Debug)]
-struct Watch<'a> {
-    cases: &'a [Case],
-    ends: Vec<Option<Result<Outcome, RunError>>>,
-    progress: Progress,
-    census: Census,
+/// Shows the report, and whether the process table agrees: both say that nothing is left.
+fn show_end(report: &ShutdownReport, census: &Census) -> io::Result<bool> {
+    let survivors = census.survivors();
+    let gone = census.len() - survivors.len();
+    println(&format_args!(
+        "looked up {} processes: {gone} are gone",
+        census.len()
+    ))?;
+    println(report)?;
+    if !survivors.is_empty() {
+        println(&format_args!(
+            "survivors by the process table: {survivors:?}"
+        ))?;
+    }
+    Ok(report.is_clean() && survivors.is_empty())
 }
 
-impl<'a> Watch<'a> {
-    fn new(cases: &'a [Case]) -> Self {
-        Self {
-            cases,
-            ends: cases.iter().map(|_| None).collect(),
-            progress: Progress::new(cases.len()),
-            census: Census::default(),
-        }
-    }
-
-    /// Runs the batch to its end; dropped before, it ends what runs.
-    async fn follow(&mut self, pool: &SubprocessPool) {
-        let mut batch = pool.run_all(self.cases.iter().map(|case| case.command.clone()));
-        let mut refresh = tokio::time::interval(REFRESH);
-        loop {
-            tokio::select! {
-                _ = refresh.tick() => self.progress.refresh(),
-                next = batch.next() => match next {
-                    Some((index, event)) => self.see(index, event),
-                    None => return,
-                },
-            }
-        }
-    }
-
-    fn see(&mut self, index: usize, event: Event) {
-        let name = &self.cases[index].name;
-        match event {
-            Event::Started { pid } => {
-                pid.into_iter().for_each(|pid| self.census.started(pid));
-                self.progress.started(index, name);
-            }
-            Event::Line(line) => {
-                self.census.heard(&line);
-                self.progress.line(index, line);
-            }
-            Event::Ended(end) => {
-                self.progress.ended(index, name, &in_words(&end));
-                self.ends[index] = Some(end);
-            }
-            // Waiting shows as being in neither state.
-            _ => {}
-        }
-    }
-
-    /// The commands that were not refused by the shutdown, in the order of the batch.
-    fn finish(self) -> (Vec<Ended<'a>>, Census) {
-        self.progress.finish();
-        let ended = self.cases.iter().zip(self.ends);
-        let ended = ended.filter_map(|(case, end)| Some((case, end?)));
-        let refused = |end: &Result<_, RunError>| end.as_ref().is_err_and(RunError::is_closed);
-        (
-            ended.filter(|(_, end)| !refused(end)).collect(),
-            self.census,
-        )
-    }
+/// `println!` panics when the reader has gone away; here it is an error like others.
+fn println(text: &impl Display) -> io::Result<()> {
+    writeln!(io::stdout(), "{text}")
 }

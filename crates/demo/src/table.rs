@@ -15,14 +15,11 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new<'a>(
-        results: impl IntoIterator<Item = (&'a Case, &'a Result<Outcome, RunError>)>,
-    ) -> Self {
-        let rows = results
-            .into_iter()
-            .map(|(case, result)| row(case, result))
-            .collect();
-        Self { rows }
+    pub(crate) fn new(results: &[(&Case, Result<Outcome, RunError>)]) -> Self {
+        let rows = results.iter().map(|(case, result)| row(case, result));
+        Self {
+            rows: rows.collect(),
+        }
     }
 }
 
