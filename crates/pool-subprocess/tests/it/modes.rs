@@ -100,6 +100,8 @@ async fn all_modes_agree_on_every_row() {
                     .filter(|c| !c.is_ascii_digit())
                     .collect(),
                 seen: (facts.seen.0 - digits, facts.seen.1),
+                // A busy Wine can take longer than the drain time to tell of the end of a pipe.
+                leaked: cfg!(unix) && facts.leaked,
                 ..facts
             });
         }

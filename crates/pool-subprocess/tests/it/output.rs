@@ -47,7 +47,8 @@ async fn output_that_nobody_wants_is_only_counted() {
 
 #[tokio::test]
 async fn a_child_waits_for_a_slow_consumer_and_nothing_is_lost() {
-    const LINES: usize = 40_000;
+    // A write under Wine takes half a millisecond; this many fill the queue and the pipe in any case.
+    const LINES: usize = if cfg!(windows) { 8_000 } else { 40_000 };
     for mode in BACKGROUND_MODES {
         let pool = pool(1, mode);
         let mut events = pool
