@@ -47,12 +47,12 @@ async fn output_that_nobody_wants_is_only_counted() {
 
 #[tokio::test]
 async fn a_child_waits_for_a_slow_consumer_and_nothing_is_lost() {
-    // A write under Wine takes half a millisecond; this many fill the queue and the pipe in any case.
-    const LINES: usize = if cfg!(windows) { 8_000 } else { 40_000 };
+    // Twice what the queue and the pipe hold together.
+    const LINES: usize = 8_000;
     for mode in BACKGROUND_MODES {
         let pool = pool(1, mode);
         let mut events = pool
-            .run(puppet(["lines".to_owned(), LINES.to_string()]))
+            .run(puppet(["lines", &LINES.to_string(), "--width", "80"]))
             .events();
         assert!(matches!(events.next().await, Some(Event::Started { .. })));
         // While nobody takes a line, the queue, the pipe and then the child stand still.
