@@ -4,6 +4,7 @@
 //! and with one object left, which is where a search through the others would show.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main, measurement::WallTime,
@@ -60,9 +61,10 @@ fn point<L: Lender>(
     });
     let id = BenchmarkId::new(lender.name(), size);
     group.bench_function(id, |bencher| {
-        bencher
-            .to_async(runtime)
-            .iter(async || drop(black_box(lender.lend().await)));
+        bencher.to_async(runtime).iter(async || {
+            let lease = lender.lend().await;
+            black_box(&lease);
+        });
     });
     drop(leases);
 }
