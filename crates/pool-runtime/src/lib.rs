@@ -62,6 +62,8 @@ pub use signal::{Signal, Signalled};
 mod book {
     #[doc = include_str!("../../../README.md")]
     mod readme {}
+    #[doc = include_str!("../../../docs/src/quick-start.md")]
+    mod quick_start {}
     #[doc = include_str!("../../../docs/src/application.md")]
     mod application {}
     #[doc = include_str!("../../../docs/src/configuration.md")]

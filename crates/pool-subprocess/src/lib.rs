@@ -76,8 +76,6 @@ pub use scripted::Rule;
 /// The rust blocks of the book are tests.
 #[cfg(doctest)]
 mod book {
-    #[doc = include_str!("../../../docs/src/quick-start.md")]
-    mod quick_start {}
     #[doc = include_str!("../../../docs/src/output.md")]
     mod output {}
     #[doc = include_str!("../../../docs/src/ends.md")]
