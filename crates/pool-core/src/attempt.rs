@@ -10,9 +10,7 @@
 
 use std::{
     borrow::Borrow,
-    future::Future,
-    panic::{AssertUnwindSafe, Location, catch_unwind},
-    pin::{Pin, pin},
+    panic::Location,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
@@ -21,15 +19,16 @@ use std::{
 use tokio::{runtime::Handle, task::coop};
 
 use crate::{
+    check::{self, Check, Checked},
     effects::{Admission, Ask, Failure, Grant},
     error::{AcquireError, Phase},
-    foreign::{Fault, guarded},
+    foreign::Fault,
     loan::{self, Loan},
-    manager::{Manager, Reason, Reject},
+    manager::{Manager, Reason},
     park,
     queue::{End, Look, Priority, Ticket},
     shared::Shared,
-    slots::{Claim, Occupant},
+    slots::Claim,
     timer::{Timer, Timers},
     upkeep::Place,
 };
@@ -63,12 +62,6 @@ where
     Checking(Check<'h, H, M>),
     Done,
 }
-
-/// A check that was not done at once. It owns the resource meanwhile, so that dropping the one
-/// gives the other back.
-type Check<'h, H, M> = Pin<Box<dyn Future<Output = (Loan<H, M>, Checked<M>)> + Send + 'h>>;
-
-type Checked<M> = Result<Result<(), Reject<<M as Manager>::Error>>, Fault>;
 
 pub(crate) type Outcome<H, M> = Result<Loan<H, M>, AcquireError<<M as Manager>::Error>>;
 
@@ -254,30 +247,17 @@ where
     #[inline]
     fn check(&mut self, claim: Claim<M::Resource>) -> Option<Loan<H, M>> {
         let mut loan = self.loan(claim);
-        if passes_at_once(&mut loan) {
+        if check::passes_at_once(&mut loan) {
             loan.lend();
             return Some(loan);
         }
         self.check_slowly(loan)
     }
 
-    fn check_slowly(&mut self, mut loan: Loan<H, M>) -> Option<Loan<H, M>> {
+    fn check_slowly(&mut self, loan: Loan<H, M>) -> Option<Loan<H, M>> {
         self.home = Some(loan.home.clone());
         let index = loan.index();
-        let mut check: Check<'h, H, M> = Box::pin(async move {
-            let checked = {
-                let (
-                    shared,
-                    Occupant {
-                        resource, metrics, ..
-                    },
-                ) = loan.parts_mut();
-                let limit = shared.ledger.lock().limits().recycle_timeout;
-                let manager = &shared.manager;
-                guarded(&shared.timers, limit, || manager.recycle(resource, metrics)).await
-            };
-            (loan, checked)
-        });
+        let mut check = check::begin(loan);
         let mut cx = Context::from_waker(Waker::noop());
         match check.as_mut().poll(&mut cx) {
             Poll::Ready((loan, checked)) => self.checked(loan, checked),
@@ -395,42 +375,6 @@ where
             Countdown::Unset(_) | Countdown::Never => Duration::ZERO,
         }
     }
-}
-
-/// Whether there is nothing to check, or the check passes without a wait and without memory.
-///
-/// A future of at most one byte has captured neither the resource nor the manager (an `async`
-/// block's state alone takes that byte), so it can be polled on the stack, and a full check may
-/// start over when it is not ready. For all others this is a constant `false`.
-#[inline]
-fn passes_at_once<H, M>(loan: &mut Loan<H, M>) -> bool
-where
-    H: Borrow<Arc<Shared<M>>>,
-    M: Manager,
-{
-    fn with_size<F, T>(start: F) -> (F, usize)
-    where
-        F: FnOnce() -> T,
-    {
-        (start, size_of::<T>())
-    }
-
-    let (
-        shared,
-        Occupant {
-            resource, metrics, ..
-        },
-    ) = loan.parts_mut();
-    let manager = &shared.manager;
-    let (start, size) = with_size(move || manager.recycle(resource, metrics));
-    if size > 1 {
-        return false;
-    }
-    let polled = catch_unwind(AssertUnwindSafe(|| {
-        let mut cx = Context::from_waker(Waker::noop());
-        matches!(pin!(start()).poll(&mut cx), Poll::Ready(Ok(())))
-    }));
-    polled.unwrap_or(false)
 }
 
 impl<H, M> Attempt<'_, H, M>

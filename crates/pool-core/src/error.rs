@@ -84,6 +84,13 @@ impl fmt::Display for Trailing<'_> {
 }
 
 /// What an acquire was doing when its time was up.
+///
+/// # Examples
+/// ```
+/// use pool_core::Phase;
+///
+/// assert_eq!(Phase::Wait.to_string(), "waiting for a slot");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
@@ -148,6 +155,27 @@ impl ConfigError {
 
 /// The deadline of [`Pool::drain`](crate::Pool::drain) passed before everything had come back.
 /// The pool stays closed; draining again is allowed.
+///
+/// # Examples
+/// ```
+/// # use pool_core::{CreateCx, Manager, Pool};
+/// # struct Numbers;
+/// # impl Manager for Numbers {
+/// #     type Resource = u32;
+/// #     type Error = std::convert::Infallible;
+/// #     async fn create(&self, _: &CreateCx) -> Result<u32, Self::Error> { Ok(7) }
+/// # }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = Pool::new(Numbers);
+/// let _held = pool.acquire_blocking()?;
+/// let error = pool.drain(std::time::Duration::ZERO).wait().unwrap_err();
+/// for holder in &error.holders {
+///     eprintln!("{holder}");
+/// }
+/// assert_eq!(error.status.in_use, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("not drained after {waited:?} ({status}){}", Held(holders))]
 #[non_exhaustive]
@@ -175,6 +203,24 @@ impl fmt::Display for Held<'_> {
 }
 
 /// One resource that a caller holds.
+///
+/// # Examples
+/// ```
+/// # use pool_core::{CreateCx, Manager, Pool};
+/// # struct Numbers;
+/// # impl Manager for Numbers {
+/// #     type Resource = u32;
+/// #     type Error = std::convert::Infallible;
+/// #     async fn create(&self, _: &CreateCx) -> Result<u32, Self::Error> { Ok(7) }
+/// # }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = Pool::new(Numbers);
+/// let _held = pool.acquire_blocking()?;
+/// let error = pool.drain(std::time::Duration::ZERO).wait().unwrap_err();
+/// assert_eq!(error.holders[0].acquired_at.file(), file!());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holder {
@@ -182,7 +228,7 @@ pub struct Holder {
     pub id: u64,
     /// Which slot: below the pool's largest size so far.
     pub index: usize,
-    /// For how long it has been held.
+    /// For how long it has been held; in a busy pool give or take 100 ms.
     pub held_for: Duration,
     /// The line of code that acquired it.
     pub acquired_at: &'static Location<'static>,

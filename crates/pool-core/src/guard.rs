@@ -89,7 +89,7 @@ impl<'a, M: Manager> Guard<'a, M> {
         this.0.occupant().metrics
     }
 
-    /// For how long it has been held.
+    /// For how long it has been held; in a busy pool give or take 100 ms.
     #[must_use]
     pub fn held_for(this: &Self) -> Duration {
         this.0.held_for()
@@ -151,7 +151,7 @@ impl<M: Manager> OwnedGuard<M> {
         this.0.occupant().metrics
     }
 
-    /// For how long it has been held.
+    /// For how long it has been held; in a busy pool give or take 100 ms.
     #[must_use]
     pub fn held_for(this: &Self) -> Duration {
         this.0.held_for()

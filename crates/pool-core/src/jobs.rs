@@ -275,7 +275,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::pool::Pool;
+    use crate::{
+        effects::{Admission, Ask},
+        pool::Pool,
+    };
 
     #[derive(Default)]
     struct Abandons(AtomicUsize);
@@ -292,6 +295,47 @@ mod tests {
             assert_eq!((resource, why), (7, Reason::Broken));
             self.0.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Private, because only a race shows it from outside: the ledger has just asked for a create
+    /// when the pool closes.
+    #[test]
+    fn a_create_that_begins_after_the_close_is_cancelled() {
+        struct Asks;
+
+        impl Manager for Asks {
+            type Resource = ();
+            type Error = bool;
+
+            async fn create(&self, cx: &CreateCx) -> Result<(), bool> {
+                Err(cx.is_cancelled())
+            }
+
+            fn explain(&self, cancelled: &bool) -> std::borrow::Cow<'static, str> {
+                cancelled.to_string().into()
+            }
+        }
+
+        let pool = Pool::new(Asks);
+        let shared = pool.shared();
+        let (priority, end) = (crate::Priority::Normal, crate::queue::End::Back);
+        let ask = Ask {
+            priority,
+            caller: Location::caller(),
+            end,
+        };
+        let admission = shared.ledger.lock().acquire(ask, &mut None);
+        let Admission::Creates(_ticket, mut effects) = admission else {
+            panic!("{admission:?}")
+        };
+        pool.close();
+        for claim in std::mem::take(&mut effects.rest().creates) {
+            shared.upkeep.begin(create(shared, claim), Place::Here);
+        }
+        assert_eq!(
+            shared.ledger.lock().last_create_error().as_deref(),
+            Some("true")
+        );
     }
 
     /// Private, because only a machine that can start no thread shows it from outside.

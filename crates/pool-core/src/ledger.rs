@@ -22,68 +22,21 @@ use std::{panic::Location, sync::Arc, task::Waker};
 
 use crate::{
     effects::{Admission, Ask, Effects, Failure, Grant},
-    index_set::IndexSet,
     limits::Limits,
     manager::Reason,
     queue::{End, Look, Priority, Queue, Request, Ticket},
+    records::{Mint, Records, State},
     status::Status,
 };
-
-/// Where the rights to slots come from.
-pub(crate) trait Mint {
-    /// The right to one slot.
-    type Right;
-
-    /// The right to one more slot, numbered one higher than the last.
-    fn mint(&mut self) -> Self::Right;
-
-    fn index(right: &Self::Right) -> u32;
-}
 
 /// See the module's documentation. `E` is the error of a create.
 pub(crate) struct Ledger<S: Mint, E> {
     limits: Limits,
     closed: bool,
-    slots: S,
-    records: Vec<Record<S::Right>>,
-    /// How many records are in each state: `counts[state as usize]`.
-    counts: [usize; State::COUNT],
-    vacant: IndexSet,
-    idle: IndexSet,
+    records: Records<S>,
     queue: Queue<Grant<S::Right, E>, &'static Location<'static>>,
     drains: Queue<(), ()>,
-    next_id: u64,
     last_create_error: Option<Arc<str>>,
-}
-
-/// A resource that a caller has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Loan {
-    pub(crate) index: u32,
-    pub(crate) id: u64,
-    pub(crate) caller: Option<&'static Location<'static>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Vacant,
-    Creating,
-    Idle,
-    InUse,
-    Recycling,
-    Destroying,
-}
-
-impl State {
-    const COUNT: usize = 6;
-}
-
-struct Record<T> {
-    state: State,
-    /// Present exactly while the slot is vacant or idle.
-    right: Option<T>,
-    id: u64,
-    caller: Option<&'static Location<'static>>,
 }
 
 impl<S: Mint, E> Ledger<S, E> {
@@ -91,14 +44,9 @@ impl<S: Mint, E> Ledger<S, E> {
         Self {
             limits,
             closed: false,
-            slots,
-            records: Vec::new(),
-            counts: [0; State::COUNT],
-            vacant: IndexSet::default(),
-            idle: IndexSet::default(),
+            records: Records::new(slots),
             queue: Queue::new(),
             drains: Queue::new(),
-            next_id: 1,
             last_create_error: None,
         }
     }
@@ -109,8 +57,8 @@ impl<S: Mint, E> Ledger<S, E> {
         &self.limits
     }
 
-    pub(crate) fn slots(&self) -> &S {
-        &self.slots
+    pub(crate) fn records(&self) -> &Records<S> {
+        &self.records
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -124,33 +72,16 @@ impl<S: Mint, E> Ledger<S, E> {
     pub(crate) fn status(&self) -> Status {
         Status {
             max_size: self.limits.max_size,
-            size: self.size(),
-            idle: self.count(State::Idle),
-            creating: self.count(State::Creating),
-            in_use: self.count(State::InUse),
-            recycling: self.count(State::Recycling),
-            destroying: self.count(State::Destroying),
+            size: self.records.size(),
+            idle: self.records.count(State::Idle),
+            creating: self.records.count(State::Creating),
+            in_use: self.records.count(State::InUse),
+            recycling: self.records.count(State::Recycling),
+            destroying: self.records.count(State::Destroying),
             waiting: self.queue.waiting(),
-            debt: self.size().saturating_sub(self.limits.max_size),
+            debt: self.records.size().saturating_sub(self.limits.max_size),
             closed: self.closed,
         }
-    }
-
-    /// Who has what, by slot.
-    pub(crate) fn loans(&self) -> Vec<Loan> {
-        let numbered = (0_u32..).zip(&self.records);
-        let lent = numbered.filter(|(_, record)| record.state == State::InUse);
-        lent.map(|(index, record)| Loan {
-            index,
-            id: record.id,
-            caller: record.caller,
-        })
-        .collect()
-    }
-
-    /// How many slots there are, vacant ones included.
-    pub(crate) fn slot_count(&self) -> u32 {
-        self.records.len() as u32
     }
 
     // Acquire.
@@ -165,13 +96,13 @@ impl<S: Mint, E> Ledger<S, E> {
             return Admission::Closed;
         }
         // Nobody waits while something is idle, so this overtakes nobody.
-        if let Some(right) = self.take_idle(ask.caller) {
+        if let Some(right) = self.records.take_idle(ask.caller) {
             return Admission::Lent(right);
         }
-        let (waiters, creating) = (self.queue.waiting(), self.count(State::Creating));
+        let (waiters, creating) = (self.queue.waiting(), self.records.count(State::Creating));
         // Whoever a create will serve does not count against the bound, nor does one that comes
         // back for another resource: it had its place.
-        let room = self.limits.max_size.saturating_sub(self.size());
+        let room = self.limits.max_size.saturating_sub(self.records.size());
         let bound = self.limits.max_waiters.saturating_add(creating + room);
         if ask.end == End::Back && waiters >= bound {
             return Admission::Saturated { waiters };
@@ -207,18 +138,13 @@ impl<S: Mint, E> Ledger<S, E> {
         if self.closed {
             None
         } else {
-            self.take_idle(caller)
+            self.records.take_idle(caller)
         }
     }
 
     /// Idle -> recycling, if it is idle: to be looked at.
     pub(crate) fn take_idle_at(&mut self, index: u32) -> Option<S::Right> {
-        if !self.idle.remove(index) {
-            return None;
-        }
-        let right = self.lend(index, None)?;
-        self.set(index, State::Recycling);
-        Some(right)
+        self.records.take_idle_at(index, State::Recycling)
     }
 
     pub(crate) fn look(
@@ -257,12 +183,12 @@ impl<S: Mint, E> Ledger<S, E> {
 
     /// In use -> recycling: a check or a reset begins, and is not done at once.
     pub(crate) fn paused(&mut self, index: u32) {
-        self.set(index, State::Recycling);
+        self.records.set(index, State::Recycling);
     }
 
     /// Recycling -> in use.
     pub(crate) fn resumed(&mut self, index: u32) {
-        self.set(index, State::InUse);
+        self.records.set(index, State::InUse);
     }
 
     /// In use or recycling -> the next in line, or idle.
@@ -273,7 +199,7 @@ impl<S: Mint, E> Ledger<S, E> {
 
     /// In use or recycling -> destroying: the caller sees to it.
     pub(crate) fn discarded(&mut self, index: u32) {
-        self.set(index, State::Destroying);
+        self.records.set(index, State::Destroying);
     }
 
     /// In use -> vacant: the resource is the caller's own from now on.
@@ -290,10 +216,7 @@ impl<S: Mint, E> Ledger<S, E> {
 
     /// A number for a new resource in this slot.
     pub(crate) fn name(&mut self, right: &S::Right) -> u64 {
-        let id = self.next_id;
-        self.next_id += 1;
-        self.records[S::index(right) as usize].id = id;
-        id
+        self.records.name(right)
     }
 
     /// Creating -> the next in line, or idle.
@@ -332,14 +255,10 @@ impl<S: Mint, E> Ledger<S, E> {
         self.limits = limits;
         let mut effects = Effects::none();
         while self.is_over() {
-            match self
-                .idle
-                .pop_last()
-                .and_then(|index| self.lend(index, None))
-            {
-                Some(right) => self.doom(right, Reason::Shrunk, &mut effects),
-                None => break,
-            }
+            let Some(right) = self.records.doom_idle() else {
+                break;
+            };
+            effects.rest().destroys.push((right, Reason::Shrunk));
         }
         self.cover(&mut effects);
         effects
@@ -353,12 +272,8 @@ impl<S: Mint, E> Ledger<S, E> {
         }
         self.closed = true;
         effects.rest().wakes = self.queue.grant_where(|_| true, || Grant::Closed);
-        while let Some(right) = self
-            .idle
-            .pop_last()
-            .and_then(|index| self.lend(index, None))
-        {
-            self.doom(right, Reason::Closed, &mut effects);
+        while let Some(right) = self.records.doom_idle() {
+            effects.rest().destroys.push((right, Reason::Closed));
         }
         self.tell_drains(&mut effects);
         effects
@@ -374,7 +289,7 @@ impl<S: Mint, E> Ledger<S, E> {
             end,
         };
         let ticket = self.drains.join(request, None);
-        if self.closed && self.size() == 0 {
+        if self.closed && self.records.size() == 0 {
             // Those before it have been told, and it has no waker yet: there is nobody to wake.
             let _ = self.drains.grant(());
         }
@@ -409,35 +324,19 @@ impl<S: Mint, E> Ledger<S, E> {
         } else if self.is_over() {
             self.doom(right, Reason::Shrunk, &mut effects);
         } else if self.queue.waiting() > 0 {
-            self.set(index, State::InUse);
+            self.records.set(index, State::InUse);
             if let Ok((caller, waker)) = self.queue.grant(grant(right)) {
-                self.records[index as usize].caller = caller;
+                self.records.set_caller(index, caller);
                 effects.wake = waker;
             }
         } else {
-            self.set(index, State::Idle);
-            self.records[index as usize].right = Some(right);
-            self.idle.insert(index);
+            self.records.put_idle(right);
         }
         effects
     }
 
-    #[inline]
-    fn take_idle(&mut self, caller: &'static Location<'static>) -> Option<S::Right> {
-        let index = self.idle.pop_first()?;
-        self.lend(index, Some(caller))
-    }
-
-    #[inline]
-    fn lend(&mut self, index: u32, caller: Option<&'static Location<'static>>) -> Option<S::Right> {
-        self.set(index, State::InUse);
-        let record = &mut self.records[index as usize];
-        record.caller = caller;
-        record.right.take()
-    }
-
     fn doom(&mut self, right: S::Right, why: Reason, effects: &mut Effects<S::Right, E>) {
-        self.set(S::index(&right), State::Destroying);
+        self.records.set(S::index(&right), State::Destroying);
         effects.rest().destroys.push((right, why));
     }
 
@@ -448,10 +347,7 @@ impl<S: Mint, E> Ledger<S, E> {
     }
 
     fn vacate(&mut self, right: S::Right, effects: &mut Effects<S::Right, E>) {
-        let index = S::index(&right);
-        self.set(index, State::Vacant);
-        self.records[index as usize].right = Some(right);
-        self.vacant.insert(index);
+        self.records.put_vacant(right);
         self.cover(effects);
         self.tell_drains(effects);
     }
@@ -459,34 +355,16 @@ impl<S: Mint, E> Ledger<S, E> {
     /// Starts a create for each waiter that no create under way will serve, as far as there is
     /// room. Recomputed from the numbers each time; counting wake-ups instead would drift.
     fn cover(&mut self, effects: &mut Effects<S::Right, E>) {
-        while self.queue.waiting() > self.count(State::Creating)
-            && self.size() < self.limits.max_size
+        while self.queue.waiting() > self.records.count(State::Creating)
+            && self.records.size() < self.limits.max_size
             && !self.closed
         {
-            let right = self.take_vacant();
-            self.set(S::index(&right), State::Creating);
-            effects.rest().creates.push(right);
+            effects.rest().creates.push(self.records.take_vacant());
         }
-    }
-
-    fn take_vacant(&mut self) -> S::Right {
-        let reused = self.vacant.pop_first();
-        if let Some(right) = reused.and_then(|i| self.records[i as usize].right.take()) {
-            return right;
-        }
-        let right = self.slots.mint();
-        self.counts[State::Vacant as usize] += 1;
-        self.records.push(Record {
-            state: State::Vacant,
-            right: None,
-            id: 0,
-            caller: None,
-        });
-        right
     }
 
     fn tell_drains(&mut self, effects: &mut Effects<S::Right, E>) {
-        if self.closed && self.size() == 0 && self.drains.waiting() > 0 {
+        if self.closed && self.records.size() == 0 && self.drains.waiting() > 0 {
             let woken = self.drains.grant_where(|_| true, || ());
             effects.rest().wakes.extend(woken);
         }
@@ -494,23 +372,7 @@ impl<S: Mint, E> Ledger<S, E> {
 
     /// Whether more slots are occupied than allowed, those apart that are going away.
     fn is_over(&self) -> bool {
-        self.size() - self.count(State::Destroying) > self.limits.max_size
-    }
-
-    fn size(&self) -> usize {
-        self.records.len() - self.count(State::Vacant)
-    }
-
-    fn count(&self, state: State) -> usize {
-        self.counts[state as usize]
-    }
-
-    #[inline]
-    fn set(&mut self, index: u32, state: State) {
-        let record = &mut self.records[index as usize];
-        self.counts[record.state as usize] -= 1;
-        self.counts[state as usize] += 1;
-        record.state = state;
+        self.records.size() - self.records.count(State::Destroying) > self.limits.max_size
     }
 }
 

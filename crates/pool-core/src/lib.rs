@@ -1,10 +1,50 @@
 //! Pooling of expensive resources: fair, bounded, cancel-safe, with exact status.
 //!
-//! - [`Pool`]: resources that a [`Manager`] makes, lent to one caller at a time.
+//! - [`Pool`]: resources that a [`Manager`] makes, lent to one caller at a time by a [`Guard`].
 //! - [`Semaphore`]: bare permits, on the same queue.
 //!
-//! Both hand what is freed straight to the caller that has waited longest; both work in any
-//! executor and without one.
+//! ```
+//! use pool_core::{CreateCx, Manager, Pool};
+//! use std::time::Duration;
+//!
+//! struct Parsers;
+//!
+//! impl Manager for Parsers {
+//!     type Resource = String;
+//!     type Error = std::io::Error;
+//!
+//!     async fn create(&self, _: &CreateCx) -> Result<String, std::io::Error> {
+//!         Ok(String::from("a parser that took long to build"))
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let pool = Pool::builder(Parsers).max_size(4).build()?;
+//! let parser = pool.acquire().deadline(Duration::from_secs(5)).await?;
+//! println!("{}: {}", *parser, pool.status());
+//! drop(parser);
+//! pool.drain(Duration::from_secs(5)).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What holds
+//! - Capacity is handed over: what is freed belongs to the caller that has waited longest from
+//!   that moment, and no newcomer can take it.
+//! - Any future of this crate may be dropped at any time, any callback may panic, and a runtime
+//!   may end in the middle of it all: no slot and no permit is lost.
+//! - [`Status`] is exact: one look under one lock.
+//! - A slot is free only when its resource is gone, its asynchronous destroy included.
+//! - No foreign code (callbacks, wakers, the `Drop` of a resource) runs under a lock.
+//!
+//! # Executors
+//! Everything can be awaited in any executor; `wait()` needs none. The pool's own work (a create
+//! that outlives its caller, a destroy, a reset) goes on in tokio where there is a runtime, else on
+//! a thread of the pool. Deadlines follow tokio's clock where there is one, paused or not.
+//!
+//! # Features
+//! `serde`: [`Limits`], [`Status`] and [`Priority`] as data.
 #![deny(unsafe_code)]
 
 // In reading order; a module uses only those below it.
@@ -13,6 +53,7 @@ mod builder;
 mod drain;
 mod acquire;
 mod attempt;
+mod check;
 mod guard;
 mod shared;
 mod jobs;
@@ -26,6 +67,7 @@ mod permits;
 mod slots;
 mod ledger;
 mod effects;
+mod records;
 mod queue;
 mod index_set;
 mod limits;

@@ -111,6 +111,23 @@ pub trait Manager: Send + Sync + 'static {
 }
 
 /// What [`Manager::create`] may know about its call.
+///
+/// # Examples
+/// ```
+/// use pool_core::{CreateCx, Manager};
+///
+/// /// One context for each GPU: the slot says which.
+/// struct Gpus;
+///
+/// impl Manager for Gpus {
+///     type Resource = String;
+///     type Error = std::convert::Infallible;
+///
+///     async fn create(&self, cx: &CreateCx) -> Result<String, Self::Error> {
+///         Ok(format!("cuda:{}", cx.index()))
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct CreateCx {
@@ -147,6 +164,27 @@ impl CreateCx {
 }
 
 /// What the pool knows about one resource.
+///
+/// # Examples
+/// ```
+/// use pool_core::{CreateCx, Manager, Metrics, Verdict};
+///
+/// /// Ends a resource after a thousand uses.
+/// struct Worn;
+///
+/// impl Manager for Worn {
+///     type Resource = ();
+///     type Error = std::convert::Infallible;
+///
+///     async fn create(&self, _: &CreateCx) -> Result<(), Self::Error> {
+///         Ok(())
+///     }
+///
+///     fn inspect(&self, _: &mut (), metrics: &Metrics) -> Verdict {
+///         if metrics.uses < 1000 { Verdict::Keep } else { Verdict::Destroy }
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
@@ -160,7 +198,8 @@ pub struct Metrics {
     pub uses: u64,
 }
 
-/// What to do with a resource that was given back.
+/// What to do with a resource that was given back: the answer of [`Manager::inspect`], where
+/// [`Metrics`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// It is fit for the next caller.
@@ -172,6 +211,16 @@ pub enum Verdict {
 }
 
 /// Why a check refused a resource.
+///
+/// # Examples
+/// ```
+/// use pool_core::Reject;
+///
+/// fn check(age: u32) -> Result<(), Reject<std::io::Error>> {
+///     if age < 10 { Ok(()) } else { Err(Reject::because("too old")) }
+/// }
+/// assert!(check(11).is_err());
+/// ```
 #[derive(Debug)]
 pub enum Reject<E> {
     /// For this reason, in words.
@@ -194,6 +243,27 @@ impl<E> From<E> for Reject<E> {
 }
 
 /// Why a resource was destroyed.
+///
+/// # Examples
+/// ```
+/// # use pool_core::{CreateCx, Manager, Pool};
+/// # struct Numbers;
+/// # impl Manager for Numbers {
+/// #     type Resource = u32;
+/// #     type Error = std::convert::Infallible;
+/// #     async fn create(&self, _: &CreateCx) -> Result<u32, Self::Error> { Ok(7) }
+/// # }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use pool_core::{Guard, Reason};
+///
+/// let pool = Pool::new(Numbers);
+/// let mut number = pool.acquire_blocking()?;
+/// Guard::poison(&mut number, Reason::Broken);
+/// drop(number);
+/// assert_eq!(pool.status().size, 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {

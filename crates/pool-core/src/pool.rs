@@ -180,7 +180,7 @@ impl<M: Manager> Pool<M> {
     /// When `keep` does: the resource that it had in hand is destroyed, all others are untouched.
     pub fn retain(&self, mut keep: impl FnMut(&mut M::Resource, &Metrics) -> bool) -> usize {
         let mut destroyed = 0;
-        let count = self.0.ledger.lock().slot_count();
+        let count = self.0.ledger.lock().records().slot_count();
         for index in 0..count {
             let claim = self.0.ledger.lock().take_idle_at(index);
             let Some(claim) = claim else { continue };

@@ -89,9 +89,11 @@ impl<M: Manager> Shared<M> {
 
     pub(crate) fn holders(&self) -> Vec<Holder> {
         let ledger = self.ledger.lock();
-        let loans = ledger.loans();
+        let loans = ledger.records().lent();
         let named = loans.into_iter().filter_map(|loan| {
-            let held_for = self.clock.since(ledger.slots().lent_since(loan.index));
+            let held_for = self
+                .clock
+                .since(ledger.records().slots().lent_since(loan.index));
             let (id, index) = (loan.id, loan.index as usize);
             Some(Holder {
                 id,

@@ -29,7 +29,7 @@ use std::{
     },
 };
 
-use crate::{ledger::Mint, loan::Terms, manager::Metrics};
+use crate::{loan::Terms, manager::Metrics, records::Mint};
 
 /// All slots of a pool. Each is an allocation of its own, so that it never moves and a claim is one
 /// pointer.

@@ -15,7 +15,8 @@ use loom::{
     thread,
 };
 
-use super::{Ledger, Mint};
+use super::Ledger;
+use crate::records::Mint;
 use crate::{
     effects::{Admission, Ask, Effects, Grant},
     limits::Limits,

@@ -9,7 +9,8 @@ use std::{
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{Ledger, Mint};
+use super::Ledger;
+use crate::records::Mint;
 use crate::{
     effects::{Admission, Ask, Effects, Failure, Grant, Rest},
     limits::Limits,

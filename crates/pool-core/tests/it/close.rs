@@ -166,3 +166,16 @@ fn a_dropped_drain_leaves_the_pool_closed_and_drainable() {
     drop(held);
     assert!(ready(pool.drain(SECOND)).is_ok());
 }
+
+#[test]
+fn what_was_handed_over_and_not_collected_has_been_held_for_no_time() {
+    let pool = Scripted::default().pool(1);
+    let held = ready(pool.acquire()).unwrap();
+    let mut waiting = pool.acquire();
+    assert!(poll(&mut waiting).is_pending());
+    drop(held);
+    let error = pool.drain(Duration::from_millis(1)).wait().unwrap_err();
+    assert_eq!(error.holders[0].held_for, Duration::ZERO);
+    // Collected although the pool has closed since: it was handed over before.
+    assert_eq!(ready(waiting).unwrap().number, 0);
+}
