@@ -11,7 +11,6 @@ use criterion::{
 };
 use pool_bench::lender::{Deadpool, PoolGuard};
 use pool_bench::{Flavor, Lender};
-use std::time::Duration;
 use tokio::runtime::Runtime;
 
 const SIZES: [usize; 6] = [1, 4, 16, 64, 256, 1024];
