@@ -52,6 +52,7 @@ pub fn path() -> PathBuf {
         return program;
     }
     dir.build();
+    mark_fresh(&program);
     program
 }
 
@@ -155,6 +156,14 @@ impl BuildDir {
 fn source_is_here() -> bool {
     let package = Path::new(PACKAGE);
     package.is_absolute() && package.is_dir()
+}
+
+/// Cargo leaves a program alone that an edit did not change, and its age with it: then each look would
+/// call Cargo again. Where the age cannot be set, that is all that happens.
+fn mark_fresh(program: &Path) {
+    if let Ok(file) = std::fs::File::options().append(true).open(program) {
+        let _ = file.set_modified(std::time::SystemTime::now());
+    }
 }
 
 /// Whether the program is newer than all that it is made of. `cargo test -p other-crate` builds
