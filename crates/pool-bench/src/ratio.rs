@@ -61,16 +61,21 @@ impl Spread {
 pub struct Ratio {
     /// Of the ratios of all rounds.
     pub spread: Spread,
-    /// How many there were.
+    /// The lower end of the median's 95 % confidence interval.
+    pub median_low: f64,
+    /// The upper end.
+    pub median_high: f64,
+    /// How many rounds there were.
     pub rounds: usize,
 }
 
 /// What a [`Ratio`] means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// One is faster: 1 lies outside of p10 to p90.
+    /// One is faster: 1 lies outside of the median's confidence interval.
     Differs,
-    /// None was shown to be faster: 1 lies within.
+    /// None was shown to be faster: 1 lies within. The spread of the rounds would be the wrong
+    /// measure: however far they lie apart, enough of them tell a small difference.
     Level,
     /// Nothing: see [`Ratio::MIN_ROUNDS`] and [`Ratio::MAX_SPREAD`].
     TooNoisy,
@@ -92,8 +97,11 @@ impl Ratio {
     pub fn of(times: &[f64], reference: &[f64]) -> Option<Self> {
         assert_eq!(times.len(), reference.len(), "a ratio is of one round");
         let ratios: Vec<_> = times.iter().zip(reference).map(|(a, b)| a / b).collect();
+        let (median_low, median_high) = median_interval(&ratios)?;
         Some(Self {
             spread: Spread::of(&ratios)?,
+            median_low,
+            median_high,
             rounds: ratios.len(),
         })
     }
@@ -104,7 +112,7 @@ impl Ratio {
         let Spread { p10, p90, .. } = self.spread;
         if self.rounds < Self::MIN_ROUNDS || p90 > p10 * Self::MAX_SPREAD {
             Verdict::TooNoisy
-        } else if p10 <= 1.0 && 1.0 <= p90 {
+        } else if self.median_low <= 1.0 && 1.0 <= self.median_high {
             Verdict::Level
         } else {
             Verdict::Differs
@@ -112,14 +120,33 @@ impl Ratio {
     }
 }
 
+/// Between which samples the median lies with 95 % confidence: those that are 1.96 standard
+/// deviations of the sign test away from the middle, whatever the samples' distribution. Rounds
+/// that follow each other are not quite independent, so that this is rather too narrow.
+fn median_interval(samples: &[f64]) -> Option<(f64, f64)> {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    let (middle, away) = (last as f64 / 2.0, 0.98 * (sorted.len() as f64).sqrt());
+    let low = (middle - away).floor().max(0.0) as usize;
+    let high = (middle + away).ceil().min(last as f64) as usize;
+    Some((sorted[low], sorted[high]))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Ratio, Spread, Verdict};
+    use super::{Ratio, Spread, Verdict, median_interval};
 
     fn ratio(p10: f64, p90: f64) -> Ratio {
         let median = f64::midpoint(p10, p90);
         let spread = Spread { p10, median, p90 };
-        Ratio { spread, rounds: 10 }
+        let (median_low, median_high) = (p10, p90);
+        Ratio {
+            spread,
+            median_low,
+            median_high,
+            rounds: 10,
+        }
     }
 
     #[test]
@@ -149,6 +176,28 @@ mod tests {
         let reference = [1.0, 10.0, 1.0, 10.0];
         let spread = Ratio::of(&times, &reference).unwrap().spread;
         assert_eq!((spread.p10, spread.median, spread.p90), (2.0, 2.0, 2.0));
+    }
+
+    #[test]
+    fn a_median_lies_between_samples_ever_closer_to_the_middle() {
+        let samples = |count: u32| (1..=count).map(f64::from).collect::<Vec<_>>();
+        assert_eq!(median_interval(&samples(101)), Some((41.0, 61.0)));
+        assert_eq!(median_interval(&samples(21)), Some((6.0, 16.0)));
+        assert_eq!(median_interval(&samples(2)), Some((1.0, 2.0)));
+        assert_eq!(median_interval(&[]), None);
+    }
+
+    #[test]
+    fn many_rounds_tell_a_difference_that_is_smaller_than_their_spread() {
+        // From 0.99 to 1.23, evenly.
+        let times: Vec<_> = (0..101).map(|n| 0.99 + f64::from(n) * 0.0024).collect();
+        let many = Ratio::of(&times, &[1.0; 101]).unwrap();
+        assert!(many.spread.p10 < 1.02 && many.spread.p90 > 1.2);
+        assert_eq!(many.verdict(), Verdict::Differs);
+
+        let around: Vec<_> = times.iter().map(|time| time - 0.11).collect();
+        let level = Ratio::of(&around, &[1.0; 101]).unwrap();
+        assert_eq!(level.verdict(), Verdict::Level);
     }
 
     #[test]

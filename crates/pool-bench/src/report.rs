@@ -13,10 +13,10 @@ pub(crate) struct Report<'a>(pub(crate) &'a Standings);
 pub(crate) fn legend() -> String {
     format!(
         "How many times the reference's time an operation took in the same round: the median of\n\
-         all rounds [10th..90th percentile]. level: 1 lies between those two. too noisy: fewer\n\
-         than {} rounds, or the 90th percentile is more than {} times the 10th. again: the\n\
-         reference against itself, the least that can be told apart. Times are those of this\n\
-         machine in this minute: context, no promise.",
+         all rounds [10th..90th percentile]. level: 1 lies within the 95 % confidence interval of\n\
+         that median. too noisy: fewer than {} rounds, or the 90th percentile is more than {}\n\
+         times the 10th. again: the reference against itself; what lies as close to 1 as that\n\
+         says nothing. Times are those of this machine in this minute: context, no promise.",
         Ratio::MIN_ROUNDS,
         Ratio::MAX_SPREAD,
     )
@@ -188,10 +188,10 @@ mod tests {
     fn the_legend_states_the_rule() {
         assert_snapshot!(legend(), @r"
         How many times the reference's time an operation took in the same round: the median of
-        all rounds [10th..90th percentile]. level: 1 lies between those two. too noisy: fewer
-        than 10 rounds, or the 90th percentile is more than 1.5 times the 10th. again: the
-        reference against itself, the least that can be told apart. Times are those of this
-        machine in this minute: context, no promise.
+        all rounds [10th..90th percentile]. level: 1 lies within the 95 % confidence interval of
+        that median. too noisy: fewer than 10 rounds, or the 90th percentile is more than 1.5
+        times the 10th. again: the reference against itself; what lies as close to 1 as that
+        says nothing. Times are those of this machine in this minute: context, no promise.
         ");
     }
 
