@@ -1,5 +1,6 @@
 //! A Wine of our own: its prefix, its server, and what it lacks.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::cross;
@@ -16,9 +17,11 @@ const SERVERS: [&str; 3] = [
     "wineserver",
 ];
 
-/// How long the server outlives its last program, in seconds: it must not end between two tests,
-/// and must not stay for ever when this process is killed.
-const PERSISTENCE: &str = "-p60";
+/// The server outlives its last program, until it is told to end.
+///
+/// Not for a time alone (`-p60`): Wine 8 counts that time on while short programs come and go, and
+/// refuses those that start when it is over, for a second or so.
+const PERSISTENT: &str = "-p";
 
 /// Wine 8 lacks the DLL that Rust's standard library gets its random numbers from.
 const SHIM: &str = r#"/* The one function of bcryptprimitives.dll that Rust calls; Wine before 9 lacks it. */
@@ -41,6 +44,8 @@ pub(crate) struct Wine {
     server: &'static str,
     prefix: PathBuf,
     shim: PathBuf,
+    /// Held while the server is ours: another run in this target directory would end it.
+    _lock: File,
 }
 
 /// The running server of a [`Wine`]; dropping it ends the server and every program on it.
@@ -51,24 +56,27 @@ pub(crate) struct Server<'a> {
 }
 
 impl Wine {
-    /// Finds it, and compiles the shim.
+    /// Finds it, compiles the shim, and waits until no other run uses the prefix.
     pub(crate) fn new() -> Result<Self> {
         let (Some(loader), Some(server)) = (program(&LOADERS), program(&SERVERS)) else {
             return fail("there is no Wine on this machine");
         };
         let home = cross::target_dir().join("wine");
-        let wine = Self {
-            loader,
-            server,
-            prefix: home.join("prefix"),
-            shim: home.join("shim"),
-        };
+        let (prefix, shim) = (home.join("prefix"), home.join("shim"));
         // The server refuses a prefix that does not exist yet.
-        for dir in [&wine.prefix, &wine.shim] {
+        for dir in [&prefix, &shim] {
             std::fs::create_dir_all(dir).map_err(at(dir))?;
         }
-        compile_shim(&wine.shim)?;
-        Ok(wine)
+        let lock = home.join("lock");
+        let lock = File::create(&lock).and_then(exclusive).map_err(at(&lock))?;
+        compile_shim(&shim)?;
+        Ok(Self {
+            loader,
+            server,
+            prefix,
+            shim,
+            _lock: lock,
+        })
     }
 
     /// Starts the server and the services that every program needs.
@@ -76,7 +84,10 @@ impl Wine {
     /// Here, because the first program starts them if nobody has, and they would then hold the
     /// pipes of whichever test that was: its runner would wait for their end.
     pub(crate) fn start(&self) -> Result<Server<'_>> {
-        let start = self.settings(Cmd::new(self.server)).arg(PERSISTENCE);
+        // One that a killed run has left, whose tests may still be running on it. There mostly is
+        // none, which is a failure to the program that is asked to end it.
+        self.end().succeeds();
+        let start = self.settings(Cmd::new(self.server)).arg(PERSISTENT);
         start.run_silently()?;
         let server = Server { wine: self };
         eprintln!("starting Wine (the first time takes some seconds)");
@@ -90,6 +101,10 @@ impl Wine {
     pub(crate) fn runner(&self, cargo: Cmd) -> Cmd {
         self.settings(cargo)
             .env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", self.loader)
+    }
+
+    fn end(&self) -> Cmd {
+        self.settings(Cmd::new(self.server)).arg("-k")
     }
 
     fn settings(&self, cmd: Cmd) -> Cmd {
@@ -106,9 +121,8 @@ impl Wine {
 
 impl Drop for Server<'_> {
     fn drop(&mut self) {
-        let end = self.wine.settings(Cmd::new(self.wine.server)).arg("-k");
-        if let Err(failure) = end.run_silently() {
-            eprintln!("warning: Wine may still be running: {failure}");
+        if let Err(failure) = self.wine.end().run_silently() {
+            eprintln!("warning: Wine has ended by itself, or does not end: {failure}");
         }
     }
 }
@@ -116,6 +130,14 @@ impl Drop for Server<'_> {
 fn program(candidates: &[&'static str]) -> Option<&'static str> {
     let works = |candidate: &&&str| Cmd::new(candidate).arg("--version").succeeds();
     candidates.iter().find(works).copied()
+}
+
+fn exclusive(lock: File) -> std::io::Result<File> {
+    if lock.try_lock().is_err() {
+        eprintln!("waiting for another run of the Windows tests to end");
+        lock.lock()?;
+    }
+    Ok(lock)
 }
 
 fn compile_shim(dir: &Path) -> Result {
