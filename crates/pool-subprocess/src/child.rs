@@ -151,8 +151,7 @@ impl Child {
         self.running.request(Request::Kill(Cause::Cancelled));
     }
 
-    /// Waits for the end and takes the slot back. `None` if the slot is gone with a child that could not be
-    /// followed.
+    /// Waits for the end and takes the slot back: however the child ended, also when it could not be followed.
     pub async fn into_slot(mut self) -> Option<Slot> {
         let _ = self.wait().await;
         self.running.take_slot()

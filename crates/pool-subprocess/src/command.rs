@@ -109,7 +109,8 @@ pub enum OnDrop {
     Kill,
     /// Its tree is asked to end, and killed after the grace period.
     Terminate,
-    /// It runs on, its output still read, its timeout still in force.
+    /// It runs on, its output still read, its timeout still in force. The end of the runtime that drives it
+    /// kills it all the same.
     Detach,
 }
 
@@ -126,8 +127,9 @@ impl Command {
     ///
     /// `PYTHONUNBUFFERED` and `PYTHONUTF8` are set to 1 unless the command or the host sets them: a Python
     /// whose output is a pipe is silent until it exits, and on Windows not UTF-8, otherwise. A shim of a
-    /// version manager is asked once, by the pool, which interpreter it stands for, since it costs more
-    /// time than the interpreter does.
+    /// version manager is asked which interpreter it stands for, since it costs more time than the interpreter
+    /// does. The pool remembers the answer for each shim and working directory; it does not look at the
+    /// command's variables again.
     pub fn python(script: impl Into<OsString>) -> Self {
         Self::with_program(Program::Python).arg(script)
     }

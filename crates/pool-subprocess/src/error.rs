@@ -140,7 +140,8 @@ pub enum RunError {
         /// Why it could not be started.
         source: SpawnError,
     },
-    /// The child could not be followed to its end; its tree was killed.
+    /// The child could not be followed to its end, for instance because another part of the host reaped it.
+    /// Its tree was sent a kill.
     #[error("lost sight of `{command}` (pid {pid})")]
     Lost {
         /// The command line.

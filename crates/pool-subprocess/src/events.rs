@@ -42,7 +42,8 @@ pub enum Event {
 /// [`next`](Self::next), or [`next_blocking`](Self::next_blocking).
 ///
 /// Owned and `Send`, so it can go into a task or into a response body. A consumer that is slow makes the
-/// child wait once 256 KiB of lines are queued; timeouts and deadlines are kept meanwhile. While the
+/// child wait once 256 KiB of lines are queued; timeouts and deadlines are kept meanwhile. Known fault: what
+/// is still in the pipe when the child exits is lost if the consumer makes no room within 200 ms. While the
 /// command waits for its slot the stream has to be polled: a slot that is given to a stream that nobody
 /// polls is a slot lost to others.
 ///
@@ -119,7 +120,9 @@ impl Events {
     /// The next event; `None` after [`Event::Ended`].
     ///
     /// # Blocking
-    /// Blocks the thread until there is one; needs no runtime.
+    /// Blocks the thread until there is one. A command that this call starts needs no runtime. One that an
+    /// earlier poll started in [`RunMode::Async`](crate::RunMode::Async) is driven by that runtime: on its only
+    /// thread the call would wait for itself.
     pub fn next_blocking(&mut self) -> Option<Event> {
         if let Stage::Launching { launch, .. } = &mut self.stage {
             self.stage = Stage::launched(launch.wait());

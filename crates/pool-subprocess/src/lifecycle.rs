@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `Running` | the child | exit → `Draining`; a request or a time limit → `Terminating` or `Killing` |
 //! | `Terminating` | the child, asked to end | exit → `Draining`; end of the grace period, second request → `Killing` |
-//! | `Killing` | the child, its tree killed | exit → `Draining`; the kill is repeated never, but told once as stuck |
+//! | `Killing` | the child, its tree killed | exit → `Draining`; not killed again, reported as stuck once |
 //! | `Draining` | at most grandchildren that hold a pipe | both pipes closed, or end of the drain time → `Sweeping` |
 //! | `Sweeping` | what the sweep killed | tree empty, or end of the sweep time → `Ended` |
 //! | `Ended` | nothing | – |
@@ -13,7 +13,8 @@
 use std::time::{Duration, Instant};
 
 /// How long the pipes of a child that has exited are read on while something else holds them open. What
-/// the child itself wrote is in the pipe already, so only a grandchild's output can be missed.
+/// the child itself wrote is in the pipe already, so only a grandchild's output can be missed, unless a
+/// consumer that is slow stops the reading: this time runs on meanwhile.
 pub(crate) const DRAIN_TIME: Duration = Duration::from_millis(200);
 
 /// How long a killed child may take to die before it is reported as stuck (uninterruptible sleep).

@@ -88,11 +88,15 @@ impl Run {
         self
     }
 
-    /// Blocks the thread until the command has ended. Works with and without a runtime: in place of
+    /// The outcome, waited for. Works with and without a runtime: in place of
     /// [`RunMode::Async`](crate::RunMode::Async) the pool's own thread drives the child.
     ///
     /// # Errors
     /// As for the future.
+    ///
+    /// # Blocking
+    /// Blocks the thread until the command has ended. A run that was polled before may be driven by its
+    /// runtime already: on the only thread of that runtime the call would wait for itself.
     pub fn wait(mut self) -> Result<Outcome, RunError> {
         let running = match self.running.take() {
             Some(running) => running,
