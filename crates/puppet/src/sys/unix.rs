@@ -1,4 +1,4 @@
-//! Unix, without unsafe code.
+//! Unix.
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -127,12 +127,17 @@ pub(crate) fn open_descriptors() -> io::Result<Option<Vec<(u32, String)>>> {
     Ok(Some(descriptors))
 }
 
-/// The process group and the session of this process.
+/// The process group and the session of this process: 0 where its leader is outside of our PID namespace,
+/// which rustix, whose numbers are never 0, answers with a panic.
 pub(crate) fn group_and_session() -> io::Result<Option<(u32, u32)>> {
-    let number = |pid: Pid| pid.as_raw_nonzero().get().unsigned_abs();
-    let group = rustix::process::getpgrp();
-    let session = rustix::process::getsid(None)?;
-    Ok(Some((number(group), number(session))))
+    // SAFETY: takes nothing and cannot fail.
+    let group = unsafe { libc::getpgrp() };
+    // SAFETY: 0 stands for this process.
+    let session = unsafe { libc::getsid(0) };
+    if session < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Some((group.unsigned_abs(), session.unsigned_abs())))
 }
 
 /// What `/proc/PID/stat` says of a process.
