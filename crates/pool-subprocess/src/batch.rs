@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use pool_core::{AcquireOwned, Priority};
+use pool_core::{AcquireOwned, OwnedGuard, Priority};
 
 use crate::command::Command;
 use crate::error::RunError;
@@ -51,6 +51,8 @@ pub struct RunAll<I> {
     acquire: Option<AcquireOwned<SlotManager>>,
     /// In the order of their turns to be polled.
     active: VecDeque<(usize, Events)>,
+    /// The thread that polls blocks until the batch has ended.
+    blocking: bool,
     /// Off when only the outcomes are wanted: then no line is cut out of the output.
     lines: bool,
     fail_fast: bool,
@@ -71,6 +73,7 @@ impl<I: Iterator<Item = Command>> RunAll<I> {
             next_index: 0,
             acquire: None,
             active: VecDeque::new(),
+            blocking: false,
             lines: true,
             fail_fast: false,
             failed: false,
@@ -87,6 +90,17 @@ impl<I: Iterator<Item = Command>> RunAll<I> {
     /// The next event, with the index of its command; `None` after the last.
     pub async fn next(&mut self) -> Option<(usize, Event)> {
         poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// The same, blocking the thread.
+    ///
+    /// # Blocking
+    /// Needs no runtime: what it starts in place of [`RunMode::Async`](crate::RunMode::Async) is driven by the
+    /// pool's own thread. What an earlier poll started is driven by that poll's runtime: on its only thread the
+    /// call would wait for itself.
+    pub fn next_blocking(&mut self) -> Option<(usize, Event)> {
+        self.blocking = true;
+        pollster::block_on(self.next())
     }
 
     /// Runs the batch to its end: the outcomes in the order of the commands, lines not collected.
@@ -115,6 +129,12 @@ impl<I: Iterator<Item = Command>> RunAll<I> {
                 })
             });
         outcomes.into_iter().flatten().chain(skipped).collect()
+    }
+
+    /// The same, blocking the thread, with and without a runtime.
+    pub fn wait(mut self) -> Vec<Result<Outcome, RunError>> {
+        self.blocking = true;
+        pollster::block_on(self.outcomes())
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<(usize, Event)>> {
@@ -163,13 +183,9 @@ impl<I: Iterator<Item = Command>> RunAll<I> {
             if self.next.is_none() {
                 return Poll::Pending;
             }
-            let acquire = self
-                .acquire
-                .get_or_insert_with(|| self.pool.acquire(None, Priority::default(), self.caller));
-            let Poll::Ready(acquired) = Pin::new(acquire).poll(cx) else {
+            let Poll::Ready(acquired) = self.poll_acquire(cx) else {
                 return Poll::Pending;
             };
-            self.acquire = None;
             // A queue that others fill is no reason to fail while own commands will free their slots.
             if matches!(&acquired, Err(SlotError::Saturated { .. })) && !self.active.is_empty() {
                 return Poll::Pending;
@@ -185,7 +201,8 @@ impl<I: Iterator<Item = Command>> RunAll<I> {
             } else {
                 launch
             };
-            match Events::start_in(launch, acquired.map(|guard| self.pool.slot(guard))) {
+            let acquired = acquired.map(|guard| self.pool.slot(guard));
+            match Events::start_in(launch, acquired, self.blocking) {
                 Ok(events) => self.active.push_back((index, events)),
                 Err(error) => {
                     let end = Err(error);
@@ -194,6 +211,25 @@ impl<I: Iterator<Item = Command>> RunAll<I> {
                 }
             }
         }
+    }
+
+    fn poll_acquire(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<OwnedGuard<SlotManager>, SlotError>> {
+        let mut acquire = self
+            .acquire
+            .take()
+            .unwrap_or_else(|| self.pool.acquire(None, Priority::default(), self.caller));
+        // A runtime whose only thread is blocked keeps no time, and nothing of ours will wake it.
+        if self.blocking && self.active.is_empty() {
+            return Poll::Ready(acquire.wait());
+        }
+        let polled = Pin::new(&mut acquire).poll(cx);
+        if polled.is_pending() {
+            self.acquire = Some(acquire);
+        }
+        polled
     }
 
     fn ended(&mut self, end: &Result<Outcome, RunError>) {

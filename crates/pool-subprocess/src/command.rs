@@ -128,8 +128,7 @@ impl Command {
     /// `PYTHONUNBUFFERED` and `PYTHONUTF8` are set to 1 unless the command or the host sets them: a Python
     /// whose output is a pipe is silent until it exits, and on Windows not UTF-8, otherwise. A shim of a
     /// version manager is asked which interpreter it stands for, since it costs more time than the interpreter
-    /// does. The pool remembers the answer for each shim and working directory; it does not look at the
-    /// command's variables again.
+    /// does. The pool remembers the answer for each shim, working directory and environment of the command.
     pub fn python(script: impl Into<OsString>) -> Self {
         Self::with_program(Program::Python).arg(script)
     }

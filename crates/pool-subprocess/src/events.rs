@@ -42,8 +42,7 @@ pub enum Event {
 /// [`next`](Self::next), or [`next_blocking`](Self::next_blocking).
 ///
 /// Owned and `Send`, so it can go into a task or into a response body. A consumer that is slow makes the
-/// child wait once 256 KiB of lines are queued; timeouts and deadlines are kept meanwhile. Known fault: what
-/// is still in the pipe when the child exits is lost if the consumer makes no room within 200 ms. While the
+/// child wait once 256 KiB of lines are queued; timeouts and deadlines are kept meanwhile. While the
 /// command waits for its slot the stream has to be polled: a slot that is given to a stream that nobody
 /// polls is a slot lost to others.
 ///
@@ -98,9 +97,10 @@ impl Events {
     pub(crate) fn start_in(
         mut launch: Launch,
         acquired: Result<Slot, SlotError>,
+        blocking: bool,
     ) -> Result<Self, RunError> {
         Ok(Self {
-            stage: Stage::launched(Ok(launch.start_in(acquired)?)),
+            stage: Stage::launched(Ok(launch.start_in(acquired, blocking)?)),
         })
     }
 

@@ -87,10 +87,11 @@ impl Launch {
     pub(crate) fn start_in(
         &mut self,
         acquired: Result<Slot, SlotError>,
+        blocking: bool,
     ) -> Result<Attachment, RunError> {
         self.check()?;
         self.begun = Some(now());
-        self.start(acquired, false)
+        self.start(acquired, blocking)
     }
 
     pub(crate) fn command_line(&self) -> CommandLine {

@@ -13,8 +13,7 @@
 use std::time::{Duration, Instant};
 
 /// How long the pipes of a child that has exited are read on while something else holds them open. What
-/// the child itself wrote is in the pipe already, so only a grandchild's output can be missed, unless a
-/// consumer that is slow stops the reading: this time runs on meanwhile.
+/// the child itself wrote is in the pipe already, so only a grandchild's output can be missed.
 pub(crate) const DRAIN_TIME: Duration = Duration::from_millis(200);
 
 /// How long a killed child may take to die before it is reported as stuck (uninterruptible sleep).

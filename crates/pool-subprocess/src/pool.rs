@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::future::Future;
 use std::panic::Location;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use pool_core::timer::Timers;
@@ -216,10 +219,13 @@ impl SubprocessPool {
     #[track_caller]
     #[must_use]
     pub fn try_acquire_subprocess(&self) -> Option<Slot> {
-        self.inner
-            .slots
-            .try_acquire_owned()
-            .map(|guard| self.slot(guard))
+        // A slot is made at once, so that one look tells; what would have to wait is dropped again.
+        let acquire = self.acquire(None, Priority::default(), Location::caller());
+        let acquire = pin!(tokio::task::coop::unconstrained(acquire));
+        match acquire.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(guard)) => Some(self.slot(guard)),
+            Poll::Ready(Err(_)) | Poll::Pending => None,
+        }
     }
 
     /// All counts at one moment. In use are the slots whose command runs or whose holder has not given

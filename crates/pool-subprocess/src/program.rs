@@ -95,11 +95,22 @@ fn find_by_path(name: &Path, command: &Command) -> Result<PathBuf, SpawnError> {
     }
 }
 
+/// All that the answer of a shim may depend on: the shim, the directory, the environment.
+type Question = (
+    PathBuf,
+    Option<PathBuf>,
+    Vec<(OsString, Option<OsString>)>,
+    bool,
+);
+
+/// How many answers are remembered; then all are forgotten.
+const MAX_KNOWN: usize = 64;
+
 /// The interpreters that the shims of version managers stand for. One a pool, since the answer costs the
 /// start of an interpreter.
 #[derive(Debug, Default)]
 pub(crate) struct Interpreters {
-    known: Mutex<HashMap<(PathBuf, Option<PathBuf>), PathBuf>>,
+    known: Mutex<HashMap<Question, PathBuf>>,
 }
 
 impl Interpreters {
@@ -114,8 +125,12 @@ impl Interpreters {
         if command.program != Program::Python || !is_script(&found) {
             return Ok(found);
         }
-        // The answer may depend on the directory: that is what version managers are for.
-        let key = (found.clone(), command.dir.clone());
+        let key = (
+            found.clone(),
+            command.dir.clone(),
+            command.env.clone(),
+            command.env_cleared,
+        );
         let known = self
             .known
             .lock()
@@ -135,6 +150,9 @@ impl Interpreters {
             .filter(|file| sys::is_executable(file))
             .unwrap_or(found);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
         known.insert(key, interpreter.clone());
         Ok(interpreter)
     }

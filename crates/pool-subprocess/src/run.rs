@@ -26,6 +26,9 @@ use crate::pool::SubprocessPool;
 /// [`RunError`]: there was no slot, or the command could not be started. How the child ended is data in
 /// the outcome, a non-zero exit code included.
 ///
+/// # Panics
+/// If it is polled after it has ended.
+///
 /// # Cancel safety
 /// Dropped while it waits, it leaves the queue. Dropped while the child runs, the child's tree is ended in
 /// the background by the [`OnDrop`] policy, and the slot is taken until the child is reaped.
@@ -55,6 +58,7 @@ use crate::pool::SubprocessPool;
 pub struct Run {
     launch: Launch,
     running: Option<Attachment>,
+    done: bool,
 }
 
 impl Run {
@@ -66,6 +70,7 @@ impl Run {
         Self {
             launch: Launch::new(pool, command, caller),
             running: None,
+            done: false,
         }
     }
 
@@ -113,17 +118,23 @@ impl Run {
             None => Events::new(self.launch.with_lines()),
         }
     }
+
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outcome, RunError>> {
+        let running = match &mut self.running {
+            Some(running) => running,
+            none => none.insert(ready!(self.launch.poll(cx))?),
+        };
+        running.poll_end(cx)
+    }
 }
 
 impl Future for Run {
     type Output = Result<Outcome, RunError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let running = match &mut this.running {
-            Some(running) => running,
-            none => none.insert(ready!(this.launch.poll(cx))?),
-        };
-        running.poll_end(cx)
+        assert!(!self.done, "a run was polled after it had ended");
+        let polled = self.advance(cx);
+        self.done = polled.is_ready();
+        polled
     }
 }

@@ -58,12 +58,11 @@ fn check_dir(command: &Command) -> Result<(), SpawnError> {
         dir: dir.clone(),
         source: Arc::new(source),
     };
-    let metadata = dir.metadata().map_err(unusable)?;
-    if metadata.is_dir() {
-        Ok(())
-    } else {
-        Err(unusable(io::ErrorKind::NotADirectory.into()))
+    if !dir.metadata().map_err(unusable)?.is_dir() {
+        return Err(unusable(io::ErrorKind::NotADirectory.into()));
     }
+    // Fails where the directory may not be entered, which the system reports as the program's fault too.
+    dir.join(".").metadata().map(drop).map_err(unusable)
 }
 
 fn stdin(stdin: &Stdin) -> Result<Stdio, SpawnError> {

@@ -30,6 +30,10 @@ use crate::sys::{InputPipe, OutputPipe, RawExit, Readiness, Role, Source, Spawne
 /// that is silent costs no memory.
 const READ_BYTES: usize = 32 * 1024;
 
+/// What is read of a stream after the exit though its consumer has no room: more than a pipe holds, so that
+/// a slow consumer loses nothing, and not what a grandchild goes on writing.
+const MAX_LATE_BYTES: usize = 1 << 20;
+
 /// Reads of one poll before others get their turn.
 const READS_A_POLL: usize = 16;
 
@@ -64,6 +68,8 @@ struct Pump {
     pipe: Option<OutputPipe>,
     capture: Capture,
     splitter: Splitter,
+    /// Read after the exit without room: see [`MAX_LATE_BYTES`].
+    late_bytes: usize,
 }
 
 impl Drive {
@@ -164,8 +170,9 @@ impl Drive {
                 .as_ref()
                 .map(|feed| (Role::Stdin, feed.pipe.source())),
         );
-        if self.monitor.has_room() {
-            for pump in [&self.stdout, &self.stderr] {
+        let (has_room, exited) = (self.monitor.has_room(), self.lifecycle.has_exited());
+        for pump in [&self.stdout, &self.stderr] {
+            if pump.may_read(has_room, exited) {
                 sources.extend(pump.pipe.as_ref().map(|pipe| (pump.role(), pipe.source())));
             }
         }
@@ -292,9 +299,16 @@ impl Drive {
     /// Whether output was left for the next turn.
     fn pump(&mut self, readiness: &mut impl Readiness) -> bool {
         let mut buffer = Vec::new();
+        let exited = self.lifecycle.has_exited();
         let mut more = false;
         for pump in [&mut self.stdout, &mut self.stderr] {
-            more |= pump.read_all(readiness, &mut buffer, &mut self.next_seq, &self.monitor);
+            more |= pump.read_all(
+                readiness,
+                &mut buffer,
+                &mut self.next_seq,
+                &self.monitor,
+                exited,
+            );
         }
         more
     }
@@ -402,6 +416,7 @@ impl Pump {
             pipe: None,
             capture: Capture::new(limit),
             splitter: Splitter::default(),
+            late_bytes: 0,
         }
     }
 
@@ -412,6 +427,10 @@ impl Pump {
         }
     }
 
+    fn may_read(&self, has_room: bool, exited: bool) -> bool {
+        has_room || (exited && self.late_bytes < MAX_LATE_BYTES)
+    }
+
     /// Reads what is there, up to a turn's worth. Whether there may be more.
     fn read_all(
         &mut self,
@@ -419,10 +438,12 @@ impl Pump {
         buffer: &mut Vec<u8>,
         next_seq: &mut u64,
         monitor: &Monitor,
+        exited: bool,
     ) -> bool {
         let role = self.role();
         for _ in 0..READS_A_POLL {
-            if !monitor.has_room() {
+            let has_room = monitor.has_room();
+            if !self.may_read(has_room, exited) {
                 return false;
             }
             let Some(pipe) = &mut self.pipe else {
@@ -437,6 +458,7 @@ impl Pump {
                 Poll::Pending => return false,
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Ok(read)) if read > 0 => {
+                    self.late_bytes += if has_room { 0 } else { read };
                     self.take(buffer, next_seq, monitor.wants_lines(), &mut lines);
                 }
                 // The end, or an error that is one: nothing more can come.

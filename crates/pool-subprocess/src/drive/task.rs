@@ -64,6 +64,17 @@ impl Task {
     }
 }
 
+impl Task {
+    /// Lets the pool's thread go on.
+    fn hand_over(&mut self) {
+        if let Some(drive) = self.drive.take() {
+            // tokio's readiness ends before the descriptors change their owner.
+            self.watches = Watches::default();
+            self.thread.adopt(drive);
+        }
+    }
+}
+
 impl Future for Task {
     type Output = ();
 
@@ -84,6 +95,12 @@ impl Future for Task {
                 this.drive = None;
                 return Poll::Ready(());
             }
+            if let Some(error) = this.watches.failure() {
+                let (command, pid) = (&drive.monitor.command, drive.monitor.pid);
+                tracing::warn!(%command, pid, %error, "tokio does not watch it: the pool's thread does");
+                this.hand_over();
+                return Poll::Ready(());
+            }
             let tick = drive.next_tick();
             if this.poll_timer(tick, now, cx).is_pending() {
                 return Poll::Pending;
@@ -95,11 +112,9 @@ impl Future for Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        if let Some(drive) = self.drive.take() {
-            // The runtime's readiness ends before the descriptors change their owner.
-            self.watches = Watches::default();
+        if let Some(drive) = &self.drive {
             drive.orphan();
-            self.thread.adopt(drive);
         }
+        self.hand_over();
     }
 }

@@ -143,7 +143,13 @@ impl Process {
     /// How the child ended, without reaping it; `WouldBlock` while it runs.
     pub(crate) fn exited(&mut self) -> io::Result<RawExit> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        let status = waitid(WaitId::Pid(self.pid), options)?.ok_or(io::ErrorKind::WouldBlock)?;
+        let status = waitid(WaitId::Pid(self.pid), options).inspect_err(|error| {
+            // Reaped behind our back, so that its number may be another's by now: no more signals.
+            if *error == rustix::io::Errno::CHILD {
+                *self.killer.unreaped() = None;
+            }
+        })?;
+        let status = status.ok_or(io::ErrorKind::WouldBlock)?;
         let signal = status.terminating_signal();
         Ok(match (status.exit_status(), signal) {
             (Some(code), _) => RawExit::Code(code),
@@ -282,9 +288,17 @@ impl Source {
 /// Readiness from tokio's I/O driver. Dropped, or told to [`forget`](Readiness::forget), before the
 /// descriptors are closed.
 #[derive(Debug, Default)]
-pub(crate) struct Watches([Option<AsyncFd<RawFd>>; Role::COUNT]);
+pub(crate) struct Watches {
+    watches: [Option<AsyncFd<RawFd>>; Role::COUNT],
+    failure: Option<io::Error>,
+}
 
 impl Watches {
+    /// Why tokio does not tell of a source's readiness: then these watches are of no more use.
+    pub(crate) fn failure(&self) -> Option<&io::Error> {
+        self.failure.as_ref()
+    }
+
     pub(crate) fn bind<'a>(&'a mut self, cx: &'a Context<'_>) -> impl Readiness + 'a {
         struct Bound<'a> {
             watches: &'a mut Watches,
@@ -297,17 +311,30 @@ impl Watches {
                 source: Source,
                 op: &mut dyn FnMut() -> io::Result<T>,
             ) -> Poll<io::Result<T>> {
-                let watch = match &mut self.watches.0[role.index()] {
+                let watch = match &mut self.watches.watches[role.index()] {
                     Some(watch) => watch,
-                    vacant => vacant.insert(watch(source)?),
+                    vacant => match watch(source) {
+                        Ok(watch) => vacant.insert(watch),
+                        Err(error) => {
+                            self.watches.failure = Some(error);
+                            return Poll::Pending;
+                        }
+                    },
                 };
                 let mut cx = Context::from_waker(self.waker);
                 loop {
-                    let mut guard = ready!(if source.interest.is_readable() {
+                    let ready = ready!(if source.interest.is_readable() {
                         watch.poll_read_ready(&mut cx)
                     } else {
                         watch.poll_write_ready(&mut cx)
-                    })?;
+                    });
+                    let mut guard = match ready {
+                        Ok(guard) => guard,
+                        Err(error) => {
+                            self.watches.failure = Some(error);
+                            return Poll::Pending;
+                        }
+                    };
                     if let Ok(result) = guard.try_io(|_| op()) {
                         return Poll::Ready(result);
                     }
@@ -315,7 +342,7 @@ impl Watches {
             }
 
             fn forget(&mut self, role: Role) {
-                self.watches.0[role.index()] = None;
+                self.watches.watches[role.index()] = None;
             }
         }
         Bound {
@@ -456,7 +483,44 @@ pub(crate) fn is_executable(file: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::io::{Seek as _, Write as _};
+
+    use pool_core::timer::Timers;
+
     use super::*;
+    use crate::command::OnDrop;
+    use crate::drive::{Drive, DriverThread, spawn_on_tokio};
+    use crate::lifecycle::Lifecycle;
+    use crate::monitor::{Attachment, Delivery, Monitor, SlotAtEnd};
+
+    /// A regular file stands for a pipe: epoll refuses it, and poll(2) does not.
+    #[tokio::test]
+    async fn output_that_tokio_does_not_watch_is_read_on_the_pools_thread() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(b"text").expect("room");
+        file.rewind().expect("a start");
+        let program = puppet::path();
+        let command = crate::Command::new(&program).args(["exit", "3"]);
+        let mut spawned = crate::tree::spawn(&command, &program).expect("it starts");
+        spawned.stdout = Some(OutputPipe(file.into()));
+        let monitor = Monitor::new(
+            command.command_line(),
+            Some(spawned.process.pid()),
+            Instant::now(),
+            Some(spawned.process.killer().clone()),
+            Delivery::Off,
+            SlotAtEnd::Freed,
+        );
+        let lifecycle = Lifecycle::new(Duration::ZERO, None, None);
+        let drive = Drive::new(&command, spawned, lifecycle, Arc::clone(&monitor), None);
+        let thread = DriverThread::start().expect("a thread");
+        spawn_on_tokio(drive, &Timers::new(), &thread);
+        let child = Attachment::new(monitor, OnDrop::Kill);
+        let outcome = poll_fn(|cx| child.poll_end(cx)).await.expect("it runs");
+        assert_eq!(outcome.code(), Some(3));
+        assert_eq!(outcome.stdout().bytes().as_ref(), b"text");
+    }
 
     /// The path of systems without pidfds must work where it can be tested.
     #[test]

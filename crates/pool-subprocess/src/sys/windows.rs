@@ -20,7 +20,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use windows_sys::Win32::Foundation::{
     ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_IO_INCOMPLETE, ERROR_IO_PENDING, ERROR_NO_DATA,
@@ -464,12 +464,23 @@ pub(crate) struct Source(HANDLE);
 
 /// Readiness from waits of the system's thread pool, each of which wakes a task once.
 #[derive(Debug, Default)]
-pub(crate) struct Watches([Option<Registration>; Role::COUNT]);
+pub(crate) struct Watches {
+    registrations: [Option<Registration>; Role::COUNT],
+    failure: Option<io::Error>,
+}
 
 /// The driver on a thread of ours uses the same waits: they wake it by its [`Kick`].
 pub(crate) type Polled = Watches;
 
+/// How soon a wait that the system refused is asked for again.
+const RETRY: Duration = Duration::from_millis(50);
+
 impl Watches {
+    /// Why the system does not tell of a source's readiness.
+    pub(crate) fn failure(&self) -> Option<&io::Error> {
+        self.failure.as_ref()
+    }
+
     pub(crate) fn bind<'a>(&'a mut self, cx: &'a Context<'_>) -> impl Readiness + 'a {
         struct Bound<'a> {
             watches: &'a mut Watches,
@@ -487,19 +498,22 @@ impl Watches {
                     result => return Poll::Ready(result),
                 }
                 // A handle that is signalled by now ends its wait at once: no wake-up is lost.
-                let watch = &mut self.watches.0[role.index()];
+                let watch = &mut self.watches.registrations[role.index()];
                 if !watch
                     .as_ref()
                     .is_some_and(|watch| watch.will_wake(self.waker))
                 {
                     *watch = None;
-                    *watch = Some(Registration::new(source, self.waker.clone())?);
+                    match Registration::new(source, self.waker.clone()) {
+                        Ok(registration) => *watch = Some(registration),
+                        Err(error) => self.watches.failure = Some(error),
+                    }
                 }
                 Poll::Pending
             }
 
             fn forget(&mut self, role: Role) {
-                self.watches.0[role.index()] = None;
+                self.watches.registrations[role.index()] = None;
             }
         }
         Bound {
@@ -589,9 +603,12 @@ impl Kick {
 /// Sleeps until the kick comes, which the jobs' waits give too, or the time is reached.
 pub(crate) fn wait<'a>(
     kick: &Kick,
-    _jobs: impl Iterator<Item = (Vec<(Role, Source)>, &'a mut Polled)>,
+    jobs: impl Iterator<Item = (Vec<(Role, Source)>, &'a mut Polled)>,
     until: Option<Instant>,
 ) {
+    let failures = jobs.filter_map(|(_, polled)| polled.failure.take()).count();
+    let retry_at = (failures > 0).then(|| Instant::now() + RETRY);
+    let until = crate::lifecycle::earlier(until, retry_at);
     let milliseconds = until.map_or(INFINITE, |until| {
         let left = until.saturating_duration_since(Instant::now());
         // Rounded up, so that the time has been reached; a day at most.

@@ -260,3 +260,12 @@ async fn the_longest_grace_period_is_borne() {
         assert!(child.wait().await.expect("it ends").cancelled(), "{mode}");
     }
 }
+
+#[tokio::test]
+#[should_panic(expected = "a run was polled after it had ended")]
+async fn a_run_that_has_ended_is_not_started_again() {
+    let pool = pool(1, BACKGROUND_MODES[0]);
+    let mut run = pin!(pool.run(puppet(["echo"])));
+    assert!(run.as_mut().await.expect("it runs").is_success());
+    let _ = poll_once(run.as_mut());
+}

@@ -14,6 +14,7 @@ mod end;
 mod leftovers;
 mod modes;
 mod output;
+mod panics;
 mod puppets;
 mod python;
 mod scripted;

@@ -72,6 +72,31 @@ async fn a_child_waits_for_a_slow_consumer_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn what_is_in_the_pipe_at_the_exit_is_not_lost_to_a_slow_consumer() {
+    for mode in BACKGROUND_MODES {
+        let pool = pool(1, mode);
+        // More than the queue takes, and the rest fits into the pipe: the child ends unread.
+        let mut events = pool
+            .run(puppet(["flood", "300000", "--no-newline"]))
+            .events();
+        assert!(matches!(events.next().await, Some(Event::Started { .. })));
+        pool.drain(Duration::from_secs(20)).await.expect("it ends");
+        let mut bytes = 0;
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Line(line) => bytes += line.bytes.len(),
+                Event::Ended(end) => {
+                    let outcome = end.expect("it runs");
+                    assert_eq!(outcome.stdout().seen(), 300_000, "{mode}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(bytes, 300_000, "{mode}");
+    }
+}
+
+#[tokio::test]
 async fn a_consumer_that_is_stuck_does_not_stop_the_timeout() {
     for mode in BACKGROUND_MODES {
         let pool = pool(1, mode);

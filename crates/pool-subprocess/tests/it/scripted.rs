@@ -124,3 +124,15 @@ fn it_works_in_every_mode_and_without_a_runtime() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_command_without_a_rule_panics_and_loses_no_slot() {
+    let pool = one(Rule::new("git pull"));
+    let caller = pool.clone();
+    let run = tokio::spawn(async move { caller.run(Command::new("git").arg("push")).await });
+    let panic = run.await.expect_err("there is no rule").into_panic();
+    let message = panic.downcast_ref::<String>().expect("a text");
+    assert!(message.contains("the nearest is `git pull`"), "{message}");
+    let outcome = pool.run(Command::new("git").arg("pull")).await;
+    assert!(outcome.expect("a rule").is_success());
+}

@@ -47,6 +47,16 @@ async fn a_higher_class_goes_first() {
     drop(low.await.expect("no panic").expect("a slot"));
 }
 
+#[test]
+fn a_try_takes_a_slot_that_was_never_used_and_leaves_the_queue_as_it_is() {
+    let pool = pool(2, RunMode::Threaded);
+    let held = (pool.try_acquire_subprocess(), pool.try_acquire_subprocess());
+    assert!(matches!(held, (Some(_), Some(_))));
+    assert!(pool.try_acquire_subprocess().is_none());
+    let status = pool.status();
+    assert_eq!((status.in_use, status.waiting), (2, 0), "{status}");
+}
+
 /// The slot is free before the outcome is there, so that one run after the other never waits for itself.
 #[tokio::test]
 async fn whoever_has_the_outcome_finds_the_slot_free() {
