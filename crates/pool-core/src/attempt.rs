@@ -191,6 +191,9 @@ where
             caller,
             end,
         };
+        if let Some(claim) = self.shared().ledger.take() {
+            return self.check(claim).map(Ok);
+        }
         // The waker is cloned outside the lock, and only for one that has to wait.
         let mut spare = None;
         loop {
@@ -239,7 +242,7 @@ where
     #[inline]
     fn lend(&mut self, claim: Claim<M::Resource>) -> Loan<H, M> {
         let mut loan = self.loan(claim);
-        loan.lend();
+        loan.lend(self.caller);
         loan
     }
 
@@ -248,7 +251,7 @@ where
     fn check(&mut self, claim: Claim<M::Resource>) -> Option<Loan<H, M>> {
         let mut loan = self.loan(claim);
         if check::passes_at_once(&mut loan) {
-            loan.lend();
+            loan.lend(self.caller);
             return Some(loan);
         }
         self.check_slowly(loan)
@@ -274,7 +277,7 @@ where
             Ok(Ok(())) => {
                 loan.shared().ledger.lock().resumed(loan.index());
                 self.home = None;
-                loan.lend();
+                loan.lend(self.caller);
                 return Some(loan);
             }
             Ok(Err(_)) => Reason::Rejected,
@@ -332,7 +335,7 @@ where
                 }
                 State::Checking(check) => {
                     let (status, cause) = {
-                        let ledger = shared.ledger.lock();
+                        let mut ledger = shared.ledger.lock();
                         (ledger.status(), ledger.last_create_error())
                     };
                     drop(check);
@@ -358,7 +361,7 @@ where
             Failure::Error(error) => AcquireError::Create(error),
             Failure::Panicked(what) => AcquireError::CreatePanicked(what),
             Failure::TimedOut(after) => {
-                let ledger = self.shared().ledger.lock();
+                let mut ledger = self.shared().ledger.lock();
                 AcquireError::Timeout {
                     phase: Phase::Create,
                     waited: self.waited().max(after),

@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     clock::Clock, error::ConfigError, ledger::Ledger, limits::Limits, manager::Manager, pool::Pool,
-    shared::Shared, slots::Slots, sync::Lock, timer::Timers, upkeep::Upkeep,
+    shared::Shared, sync::Lock, timer::Timers, upkeep::Upkeep,
 };
 
 /// Configures a [`Pool`]. See [`Limits`] for the defaults.
@@ -117,8 +117,9 @@ impl<M: Manager> Builder<M> {
         let runtime = self.runtime.or_else(|| Handle::try_current().ok());
         Pool::from_shared(Shared {
             manager: self.manager,
-            ledger: Lock::new(Ledger::new(self.limits, Slots::new())),
+            ledger: Ledger::new(self.limits),
             creates: Lock::new(BTreeMap::new()),
+            returns: Lock::new(BTreeMap::new()),
             upkeep: Upkeep::new(runtime),
             timers: Timers::new(),
             clock: Clock::new(),

@@ -31,13 +31,14 @@ where
 {
     Box::pin(async move {
         let checked = {
-            let (shared, occupant) = loan.parts_mut();
-            let Occupant {
-                resource, metrics, ..
-            } = occupant;
+            let metrics = loan.metrics();
+            let (shared, Occupant { resource, .. }) = loan.parts_mut();
             let limit = shared.ledger.lock().limits().recycle_timeout;
             let manager = &shared.manager;
-            guarded(&shared.timers, limit, || manager.recycle(resource, metrics)).await
+            guarded(&shared.timers, limit, || {
+                manager.recycle(resource, &metrics)
+            })
+            .await
         };
         (loan, checked)
     })
@@ -61,12 +62,10 @@ where
         (start, size_of::<T>())
     }
 
-    let (shared, occupant) = loan.parts_mut();
-    let Occupant {
-        resource, metrics, ..
-    } = occupant;
+    let metrics = loan.metrics();
+    let (shared, Occupant { resource, .. }) = loan.parts_mut();
     let manager = &shared.manager;
-    let (start, size) = with_size(move || manager.recycle(resource, metrics));
+    let (start, size) = with_size(|| manager.recycle(resource, &metrics));
     if size > 1 {
         return false;
     }

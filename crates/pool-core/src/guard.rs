@@ -74,19 +74,19 @@ impl<'a, M: Manager> Guard<'a, M> {
     /// Which resource: a number that the pool never gives twice.
     #[must_use]
     pub fn id(this: &Self) -> u64 {
-        this.0.occupant().metrics.id
+        this.0.metrics().id
     }
 
     /// Which slot: below the pool's largest size so far.
     #[must_use]
     pub fn index(this: &Self) -> usize {
-        this.0.occupant().metrics.index
+        this.0.index() as usize
     }
 
     /// What the pool knows about the resource.
     #[must_use]
     pub fn metrics(this: &Self) -> Metrics {
-        this.0.occupant().metrics
+        this.0.metrics()
     }
 
     /// For how long it has been held; in a busy pool give or take 100 ms.
@@ -136,19 +136,19 @@ impl<M: Manager> OwnedGuard<M> {
     /// Which resource: a number that the pool never gives twice.
     #[must_use]
     pub fn id(this: &Self) -> u64 {
-        this.0.occupant().metrics.id
+        this.0.metrics().id
     }
 
     /// Which slot: below the pool's largest size so far.
     #[must_use]
     pub fn index(this: &Self) -> usize {
-        this.0.occupant().metrics.index
+        this.0.index() as usize
     }
 
     /// What the pool knows about the resource.
     #[must_use]
     pub fn metrics(this: &Self) -> Metrics {
-        this.0.occupant().metrics
+        this.0.metrics()
     }
 
     /// For how long it has been held; in a busy pool give or take 100 ms.

@@ -17,7 +17,7 @@ use crate::{
     effects::Failure,
     foreign::{Fault, forget_panics, guarded, panic_message},
     loan::{Loan, Phase, Terms},
-    manager::{CreateCx, Manager, Metrics, Reason},
+    manager::{CreateCx, Manager, Reason},
     shared::Shared,
     signal::Signal,
     slots::{Claim, Occupant},
@@ -95,7 +95,7 @@ pub(crate) fn destroy<M: Manager>(
     done: Option<Arc<Signal>>,
 ) {
     let occupant = claim.get_mut().take();
-    let id = occupant.as_ref().map(|occupant| occupant.metrics.id);
+    let id = claim.id();
     tracing::debug!(id, index = claim.index(), reason = %why, "destroying a resource");
     let mut slot = Destroying {
         shared: Arc::clone(shared),
@@ -106,10 +106,7 @@ pub(crate) fn destroy<M: Manager>(
         done,
     };
     let job: Job = Box::pin(async move {
-        let Some(Occupant {
-            resource, metrics, ..
-        }) = slot.occupant.take()
-        else {
+        let Some(Occupant { resource, .. }) = slot.occupant.take() else {
             return;
         };
         let shared = Arc::clone(&slot.shared);
@@ -121,14 +118,10 @@ pub(crate) fn destroy<M: Manager>(
         {
             Ok(()) => {}
             Err(Fault::TimedOut(after)) => {
-                tracing::warn!(
-                    id = metrics.id,
-                    ?after,
-                    "destroy timed out: its slot is freed"
-                );
+                tracing::warn!(id, ?after, "destroy timed out: its slot is freed");
             }
             Err(Fault::Panicked(what)) => {
-                tracing::error!(id = metrics.id, %what, "destroy panicked");
+                tracing::error!(id, %what, "destroy panicked");
             }
         }
         drop(slot);
@@ -181,15 +174,10 @@ impl<M: Manager> Creating<M> {
         self.forget(&claim);
         let index = claim.index() as usize;
         let id = self.shared.ledger.lock().name(&claim);
-        let metrics = Metrics {
-            id,
-            index,
-            created: Instant::now(),
-            uses: 0,
-        };
         *claim.get_mut() = Some(Occupant {
             resource,
-            metrics,
+            created: Instant::now(),
+            uses: 0,
             terms: Terms::new(Phase::Kept),
         });
         tracing::debug!(id, index, "created a resource");
@@ -344,7 +332,7 @@ mod tests {
         let pool = Pool::new(Abandons::default());
         drop(pool.acquire_blocking());
         let shared = pool.shared();
-        let claim = shared.ledger.lock().try_acquire(Location::caller());
+        let claim = shared.ledger.take();
         let mut claim = claim.expect("it is idle");
         shared.ledger.lock().discarded(claim.index());
         let occupant = claim.get_mut().take();

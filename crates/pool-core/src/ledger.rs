@@ -1,18 +1,21 @@
 //! The one state machine of a pool: events in, effects out.
 //!
-//! It owns every number that [`Status`] shows, the queue, and the rights to the slots that nobody
-//! is using. It has no clock, does no I/O and runs no foreign code, so it can live under one short
-//! lock and be tested against a model. Each event returns [`Effects`], which the caller carries
+//! It owns every number that [`Status`] shows, the queue, and the slots. It has no clock, does no I/O and
+//! runs no foreign code, so it can live under one short lock and be tested against a model. Each event returns [`Effects`], which the caller carries
 //! out after it has released the lock.
 //!
-//! | state | who has the right | what leaves it |
+//! | state | who has the claim | what leaves it |
 //! |---|---|---|
-//! | vacant | the ledger | a waiter that no create covers -> creating |
-//! | creating | the create | `created` -> in use or idle; `create_failed` -> vacant |
-//! | idle | the ledger | `acquire` -> in use; shrink, close -> destroying |
-//! | in use | a guard, or a grant that its waiter has not collected yet | `returned` -> in use or idle; `discarded` -> destroying; `detached` -> vacant; `paused` -> recycling |
+//! | vacant | nobody | a waiter that no create covers -> creating |
+//! | creating | the create | `created` -> live; `create_failed` -> vacant |
+//! | live: idle | nobody | `take`, `acquire` -> in use; shrink, close -> destroying |
+//! | live: in use | a guard, or a grant that its waiter has not collected yet | `put`, `returned` -> idle or on to the next; `discarded` -> destroying; `detached` -> vacant; `paused` -> recycling |
 //! | recycling | a check or a reset | `resumed` -> in use; `returned`; `discarded` |
 //! | destroying | the destroy | `destroyed` -> vacant |
+//!
+//! Idle and in use alternate without the lock ([`Ledger::take`], [`Ledger::put`]) as long as nobody has to
+//! know. While somebody has to (a waiter, a shrink that is not paid off, a close, a look at the numbers), the
+//! idle marks are raised, and everybody comes to the lock.
 //!
 //! Invariants, asserted by the tests after each step: the states add up to `size`; somebody waits
 //! only when nothing is idle; enough creates are under way for all who wait, or there is no room;
@@ -25,63 +28,123 @@ use crate::{
     limits::Limits,
     manager::Reason,
     queue::{End, Look, Priority, Queue, Request, Ticket},
-    records::{Mint, Records, State},
+    records::{Records, State},
+    slots::{Claim, LoanRecord, Slots},
     status::Status,
+    sync::{Lock, LockGuard},
 };
 
 /// See the module's documentation. `E` is the error of a create.
-pub(crate) struct Ledger<S: Mint, E> {
-    limits: Limits,
-    closed: bool,
-    records: Records<S>,
-    queue: Queue<Grant<S::Right, E>, &'static Location<'static>>,
-    drains: Queue<(), ()>,
-    last_create_error: Option<Arc<str>>,
+pub(crate) struct Ledger<R, E> {
+    slots: Slots<R>,
+    books: Lock<Books<R, E>>,
 }
 
-impl<S: Mint, E> Ledger<S, E> {
-    pub(crate) fn new(limits: Limits, slots: S) -> Self {
-        Self {
+/// What the lock is over.
+struct Books<R, E> {
+    limits: Limits,
+    closed: bool,
+    /// Whether the idle marks are raised.
+    raised: bool,
+    records: Records,
+    queue: Queue<Grant<Claim<R>, E>, &'static Location<'static>>,
+    drains: Queue<(), ()>,
+    last_create_error: Option<Arc<str>>,
+    next_id: u64,
+}
+
+/// The ledger while it is locked.
+pub(crate) struct Session<'a, R, E> {
+    slots: &'a Slots<R>,
+    books: LockGuard<'a, Books<R, E>>,
+}
+
+/// Slots that are made before any is needed: more come as they are.
+const FIRST_SLOTS: usize = 63;
+
+impl<R, E> Ledger<R, E> {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let books = Books {
             limits,
             closed: false,
-            records: Records::new(slots),
+            raised: false,
+            records: Records::new(),
             queue: Queue::new(),
             drains: Queue::new(),
             last_create_error: None,
+            next_id: 1,
+        };
+        Self {
+            slots: Slots::new(limits.max_size.min(FIRST_SLOTS)),
+            books: Lock::new(books),
         }
     }
 
+    /// Idle -> in use, unless somebody has to know: then `acquire` does it.
+    #[inline]
+    pub(crate) fn take(&self) -> Option<Claim<R>> {
+        self.slots.take()
+    }
+
+    /// In use -> idle, unless somebody has to know: then `returned` does it.
+    #[inline]
+    pub(crate) fn put(&self, claim: Claim<R>) -> Result<(), Claim<R>> {
+        self.slots.put(claim)
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> Session<'_, R, E> {
+        Session {
+            slots: &self.slots,
+            books: self.books.lock(),
+        }
+    }
+}
+
+impl<R, E> Session<'_, R, E> {
     // What is seen from outside.
 
     pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
-    pub(crate) fn records(&self) -> &Records<S> {
-        &self.records
+        &self.books.limits
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed
+        self.books.closed
     }
 
     pub(crate) fn last_create_error(&self) -> Option<Arc<str>> {
-        self.last_create_error.clone()
+        self.books.last_create_error.clone()
     }
 
-    pub(crate) fn status(&self) -> Status {
+    /// How many slots there are, vacant ones included.
+    pub(crate) fn slot_count(&self) -> u32 {
+        self.slots.count() as u32
+    }
+
+    pub(crate) fn status(&mut self) -> Status {
+        self.raise();
+        let books = &self.books;
+        let (records, idle) = (&books.records, self.slots.idle());
         Status {
-            max_size: self.limits.max_size,
-            size: self.records.size(),
-            idle: self.records.count(State::Idle),
-            creating: self.records.count(State::Creating),
-            in_use: self.records.count(State::InUse),
-            recycling: self.records.count(State::Recycling),
-            destroying: self.records.count(State::Destroying),
-            waiting: self.queue.waiting(),
-            debt: self.records.size().saturating_sub(self.limits.max_size),
-            closed: self.closed,
+            max_size: books.limits.max_size,
+            size: records.size(),
+            idle,
+            creating: records.count(State::Creating),
+            in_use: records.count(State::Live) - idle,
+            recycling: records.count(State::Recycling),
+            destroying: records.count(State::Destroying),
+            waiting: books.queue.waiting(),
+            debt: records.size().saturating_sub(books.limits.max_size),
+            closed: books.closed,
         }
+    }
+
+    /// Who has what, by slot.
+    pub(crate) fn loans(&mut self) -> Vec<(u32, LoanRecord)> {
+        self.raise();
+        let live = self.books.records.live();
+        live.filter_map(|index| Some((index, self.slots.loan(index)?)))
+            .collect()
     }
 
     // Acquire.
@@ -91,19 +154,30 @@ impl<S: Mint, E> Ledger<S, E> {
         &mut self,
         ask: Ask,
         spare: &mut Option<Waker>,
-    ) -> Admission<S::Right, E> {
-        if self.closed {
+    ) -> Admission<Claim<R>, E> {
+        if self.books.closed {
             return Admission::Closed;
         }
         // Nobody waits while something is idle, so this overtakes nobody.
-        if let Some(right) = self.records.take_idle(ask.caller) {
-            return Admission::Lent(right);
+        if let Some(claim) = self.take_idle(ask.caller) {
+            return Admission::Lent(claim);
         }
-        let (waiters, creating) = (self.queue.waiting(), self.records.count(State::Creating));
+        let (waiters, creating) = (
+            self.books.queue.waiting(),
+            self.books.records.count(State::Creating),
+        );
         // Whoever a create will serve does not count against the bound, nor does one that comes
         // back for another resource: it had its place.
-        let room = self.limits.max_size.saturating_sub(self.records.size());
-        let bound = self.limits.max_waiters.saturating_add(creating + room);
+        let room = self
+            .books
+            .limits
+            .max_size
+            .saturating_sub(self.books.records.size());
+        let bound = self
+            .books
+            .limits
+            .max_waiters
+            .saturating_add(creating + room);
         if ask.end == End::Back && waiters >= bound {
             return Admission::Saturated { waiters };
         }
@@ -124,27 +198,29 @@ impl<S: Mint, E> Ledger<S, E> {
         };
         if creates {
             // Without a waker: a create that is done at once would wake its own caller.
-            let ticket = self.queue.join(request, None);
+            let ticket = self.books.queue.join(request, None);
             let mut effects = Effects::none();
             self.cover(&mut effects);
             return Admission::Creates(ticket, effects);
         }
-        let ticket = self.queue.join(request, spare.take());
-        Admission::Queued(ticket, self.limits.acquire_timeout)
+        let ticket = self.books.queue.join(request, spare.take());
+        Admission::Queued(ticket, self.books.limits.acquire_timeout)
     }
 
     /// An idle one, if nothing has to be waited for.
-    pub(crate) fn try_acquire(&mut self, caller: &'static Location<'static>) -> Option<S::Right> {
-        if self.closed {
+    pub(crate) fn try_acquire(&mut self, caller: &'static Location<'static>) -> Option<Claim<R>> {
+        if self.books.closed {
             None
         } else {
-            self.records.take_idle(caller)
+            self.take_idle(caller)
         }
     }
 
     /// Idle -> recycling, if it is idle: to be looked at.
-    pub(crate) fn take_idle_at(&mut self, index: u32) -> Option<S::Right> {
-        self.records.take_idle_at(index, State::Recycling)
+    pub(crate) fn take_idle_at(&mut self, index: u32) -> Option<Claim<R>> {
+        let claim = self.slots.take_at(index)?;
+        self.books.records.set(index, State::Recycling);
+        Some(claim)
     }
 
     pub(crate) fn look(
@@ -152,20 +228,20 @@ impl<S: Mint, E> Ledger<S, E> {
         ticket: Ticket,
         current: &Waker,
         spare: &mut Option<Waker>,
-    ) -> Look<Grant<S::Right, E>> {
-        self.queue.look(ticket, current, spare)
+    ) -> Look<Grant<Claim<R>, E>> {
+        self.books.queue.look(ticket, current, spare)
     }
 
     pub(crate) fn ahead(&self, ticket: &Ticket) -> Option<usize> {
-        self.queue.ahead(ticket)
+        self.books.queue.ahead(ticket)
     }
 
     /// The waiter gives up. What it had been granted goes to the next in line.
-    pub(crate) fn cancel(&mut self, ticket: Ticket) -> Effects<S::Right, E> {
-        let cancelled = self.queue.cancel(ticket);
+    pub(crate) fn cancel(&mut self, ticket: Ticket) -> Effects<Claim<R>, E> {
+        let cancelled = self.books.queue.cancel(ticket);
         let mut effects = match cancelled.grant {
-            Some(Grant::Used(right)) => self.returned(right),
-            Some(Grant::Fresh(right)) => self.hand_on(right, Grant::Fresh),
+            Some(Grant::Used(claim)) => self.returned(claim),
+            Some(Grant::Fresh(claim)) => self.hand_on(claim, Grant::Fresh),
             Some(Grant::Failed(failure)) => {
                 let mut effects = Effects::none();
                 effects.rest().unheard = Some(failure);
@@ -183,97 +259,102 @@ impl<S: Mint, E> Ledger<S, E> {
 
     /// In use -> recycling: a check or a reset begins, and is not done at once.
     pub(crate) fn paused(&mut self, index: u32) {
-        self.records.set(index, State::Recycling);
+        self.books.records.set(index, State::Recycling);
     }
 
     /// Recycling -> in use.
     pub(crate) fn resumed(&mut self, index: u32) {
-        self.records.set(index, State::InUse);
+        self.books.records.set(index, State::Live);
     }
 
     /// In use or recycling -> the next in line, or idle.
     #[inline]
-    pub(crate) fn returned(&mut self, right: S::Right) -> Effects<S::Right, E> {
-        self.hand_on(right, Grant::Used)
+    pub(crate) fn returned(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
+        self.hand_on(claim, Grant::Used)
     }
 
     /// In use or recycling -> destroying: the caller sees to it.
     pub(crate) fn discarded(&mut self, index: u32) {
-        self.records.set(index, State::Destroying);
+        self.books.records.set(index, State::Destroying);
     }
 
     /// In use -> vacant: the resource is the caller's own from now on.
-    pub(crate) fn detached(&mut self, right: S::Right) -> Effects<S::Right, E> {
-        self.vacated(right)
+    pub(crate) fn detached(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
+        self.vacated(claim)
     }
 
     /// Destroying -> vacant.
-    pub(crate) fn destroyed(&mut self, right: S::Right) -> Effects<S::Right, E> {
-        self.vacated(right)
+    pub(crate) fn destroyed(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
+        self.vacated(claim)
     }
 
     // What becomes of a create.
 
     /// A number for a new resource in this slot.
-    pub(crate) fn name(&mut self, right: &S::Right) -> u64 {
-        self.records.name(right)
+    pub(crate) fn name(&mut self, claim: &Claim<R>) -> u64 {
+        let id = self.books.next_id;
+        self.books.next_id += 1;
+        claim.set_id(id);
+        id
     }
 
     /// Creating -> the next in line, or idle.
-    pub(crate) fn created(&mut self, right: S::Right) -> Effects<S::Right, E> {
-        self.last_create_error = None;
-        self.hand_on(right, Grant::Fresh)
+    pub(crate) fn created(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
+        self.books.last_create_error = None;
+        self.hand_on(claim, Grant::Fresh)
     }
 
     /// Creating -> vacant. The failure goes to the waiter whose turn is next; the others still
     /// have to be covered.
     pub(crate) fn create_failed(
         &mut self,
-        right: S::Right,
+        claim: Claim<R>,
         failure: Failure<E>,
         explanation: Arc<str>,
-    ) -> Effects<S::Right, E> {
-        self.last_create_error = Some(explanation);
+    ) -> Effects<Claim<R>, E> {
+        self.books.last_create_error = Some(explanation);
         let mut effects = Effects::none();
-        match self.queue.grant(Grant::Failed(failure)) {
+        match self.books.queue.grant(Grant::Failed(failure)) {
             Ok((_, waker)) => effects.wake = waker,
             Err(Grant::Failed(failure)) => effects.rest().unheard = Some(failure),
             Err(Grant::Used(_) | Grant::Fresh(_) | Grant::Closed) => {}
         }
-        self.vacate(right, &mut effects);
+        self.vacate(claim, &mut effects);
         effects
     }
 
     /// Creating -> vacant, without a verdict: the executor went away with the create.
-    pub(crate) fn create_lost(&mut self, right: S::Right) -> Effects<S::Right, E> {
-        self.vacated(right)
+    pub(crate) fn create_lost(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
+        self.vacated(claim)
     }
 
     // The pool as a whole.
 
-    pub(crate) fn reconfigure(&mut self, limits: Limits) -> Effects<S::Right, E> {
-        self.limits = limits;
+    pub(crate) fn reconfigure(&mut self, limits: Limits) -> Effects<Claim<R>, E> {
+        self.books.limits = limits;
         let mut effects = Effects::none();
+        self.raise();
         while self.is_over() {
-            let Some(right) = self.records.doom_idle() else {
+            let Some(claim) = self.slots.take_last() else {
                 break;
             };
-            effects.rest().destroys.push((right, Reason::Shrunk));
+            self.doom(claim, Reason::Shrunk, &mut effects);
         }
         self.cover(&mut effects);
         effects
     }
 
     /// Refuses from now on, sends all who wait away, and destroys what is idle.
-    pub(crate) fn close(&mut self) -> Effects<S::Right, E> {
+    pub(crate) fn close(&mut self) -> Effects<Claim<R>, E> {
         let mut effects = Effects::none();
-        if self.closed {
+        if self.books.closed {
             return effects;
         }
-        self.closed = true;
-        effects.rest().wakes = self.queue.grant_where(|_| true, || Grant::Closed);
-        while let Some(right) = self.records.doom_idle() {
-            effects.rest().destroys.push((right, Reason::Closed));
+        self.books.closed = true;
+        effects.rest().wakes = self.books.queue.grant_where(|_| true, || Grant::Closed);
+        self.raise();
+        while let Some(claim) = self.slots.take_last() {
+            self.doom(claim, Reason::Closed, &mut effects);
         }
         self.tell_drains(&mut effects);
         effects
@@ -288,10 +369,10 @@ impl<S: Mint, E> Ledger<S, E> {
             note,
             end,
         };
-        let ticket = self.drains.join(request, None);
-        if self.closed && self.records.size() == 0 {
+        let ticket = self.books.drains.join(request, None);
+        if self.books.closed && self.books.records.size() == 0 {
             // Those before it have been told, and it has no waker yet: there is nobody to wake.
-            let _ = self.drains.grant(());
+            let _ = self.books.drains.grant(());
         }
         ticket
     }
@@ -302,77 +383,117 @@ impl<S: Mint, E> Ledger<S, E> {
         current: &Waker,
         spare: &mut Option<Waker>,
     ) -> Look<()> {
-        self.drains.look(ticket, current, spare)
+        self.books.drains.look(ticket, current, spare)
     }
 
     pub(crate) fn cancel_drain(&mut self, ticket: Ticket) -> Option<Waker> {
-        self.drains.cancel(ticket).waker
+        self.books.drains.cancel(ticket).waker
     }
 
     // Parts.
 
+    /// Idle -> in use, in case somebody waits soon: then the marks are raised already.
+    fn take_idle(&mut self, caller: &'static Location<'static>) -> Option<Claim<R>> {
+        if self.books.queue.waiting() > 0 {
+            return None;
+        }
+        self.raise();
+        let claim = self.slots.take_first()?;
+        claim.set_caller(caller);
+        Some(claim)
+    }
+
+    fn raise(&mut self) {
+        if !self.books.raised {
+            self.books.raised = true;
+            self.slots.raise();
+        }
+    }
+
     #[inline]
     fn hand_on(
         &mut self,
-        right: S::Right,
-        grant: fn(S::Right) -> Grant<S::Right, E>,
-    ) -> Effects<S::Right, E> {
+        claim: Claim<R>,
+        grant: fn(Claim<R>) -> Grant<Claim<R>, E>,
+    ) -> Effects<Claim<R>, E> {
         let mut effects = Effects::none();
-        let index = S::index(&right);
-        if self.closed {
-            self.doom(right, Reason::Closed, &mut effects);
+        let index = claim.index();
+        if self.books.closed {
+            self.doom(claim, Reason::Closed, &mut effects);
         } else if self.is_over() {
-            self.doom(right, Reason::Shrunk, &mut effects);
-        } else if self.queue.waiting() > 0 {
-            self.records.set(index, State::InUse);
-            if let Ok((caller, waker)) = self.queue.grant(grant(right)) {
-                self.records.set_caller(index, caller);
+            self.doom(claim, Reason::Shrunk, &mut effects);
+        } else if self.books.queue.waiting() > 0 {
+            self.books.records.set(index, State::Live);
+            claim.set_lent_since(0);
+            if let Ok((caller, waker)) = self.books.queue.grant(grant(claim)) {
+                if let Some(caller) = caller {
+                    self.slots.set_caller(index, caller);
+                }
                 effects.wake = waker;
             }
         } else {
-            self.records.put_idle(right);
+            self.books.records.set(index, State::Live);
+            self.slots.keep(claim);
         }
         effects
     }
 
-    fn doom(&mut self, right: S::Right, why: Reason, effects: &mut Effects<S::Right, E>) {
-        self.records.set(S::index(&right), State::Destroying);
-        effects.rest().destroys.push((right, why));
+    fn doom(&mut self, claim: Claim<R>, why: Reason, effects: &mut Effects<Claim<R>, E>) {
+        self.books.records.set(claim.index(), State::Destroying);
+        effects.rest().destroys.push((claim, why));
     }
 
-    fn vacated(&mut self, right: S::Right) -> Effects<S::Right, E> {
+    fn vacated(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
         let mut effects = Effects::none();
-        self.vacate(right, &mut effects);
+        self.vacate(claim, &mut effects);
         effects
     }
 
-    fn vacate(&mut self, right: S::Right, effects: &mut Effects<S::Right, E>) {
-        self.records.put_vacant(right);
+    fn vacate(&mut self, claim: Claim<R>, effects: &mut Effects<Claim<R>, E>) {
+        self.books.records.set(claim.index(), State::Vacant);
+        self.slots.vacate(claim);
         self.cover(effects);
         self.tell_drains(effects);
     }
 
     /// Starts a create for each waiter that no create under way will serve, as far as there is
     /// room. Recomputed from the numbers each time; counting wake-ups instead would drift.
-    fn cover(&mut self, effects: &mut Effects<S::Right, E>) {
-        while self.queue.waiting() > self.records.count(State::Creating)
-            && self.records.size() < self.limits.max_size
-            && !self.closed
+    fn cover(&mut self, effects: &mut Effects<Claim<R>, E>) {
+        while self.books.queue.waiting() > self.books.records.count(State::Creating)
+            && self.books.records.size() < self.books.limits.max_size
+            && !self.books.closed
         {
-            effects.rest().creates.push(self.records.take_vacant());
+            let claim = self
+                .slots
+                .take_vacant(self.books.limits.max_size, self.books.raised);
+            self.books.records.set(claim.index(), State::Creating);
+            effects.rest().creates.push(claim);
         }
     }
 
-    fn tell_drains(&mut self, effects: &mut Effects<S::Right, E>) {
-        if self.closed && self.records.size() == 0 && self.drains.waiting() > 0 {
-            let woken = self.drains.grant_where(|_| true, || ());
+    fn tell_drains(&mut self, effects: &mut Effects<Claim<R>, E>) {
+        if self.books.closed && self.books.records.size() == 0 && self.books.drains.waiting() > 0 {
+            let woken = self.books.drains.grant_where(|_| true, || ());
             effects.rest().wakes.extend(woken);
         }
     }
 
     /// Whether more slots are occupied than allowed, those apart that are going away.
     fn is_over(&self) -> bool {
-        self.records.size() - self.records.count(State::Destroying) > self.limits.max_size
+        self.books.records.size() - self.books.records.count(State::Destroying)
+            > self.books.limits.max_size
+    }
+}
+
+impl<R, E> Drop for Session<'_, R, E> {
+    /// As soon as nobody has to know of a return, none needs the lock.
+    #[inline]
+    fn drop(&mut self) {
+        let books = &*self.books;
+        if books.raised && books.queue.waiting() == 0 && !books.closed && !self.is_over() {
+            self.books.raised = false;
+            self.slots.lower();
+        }
     }
 }
 

@@ -69,7 +69,6 @@ mod ledger;
 mod effects;
 mod records;
 mod queue;
-mod index_set;
 mod limits;
 mod status;
 mod error;

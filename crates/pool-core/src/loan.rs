@@ -12,7 +12,7 @@
 
 use std::{
     borrow::Borrow,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, Location, catch_unwind},
     sync::Arc,
     thread,
 };
@@ -39,13 +39,15 @@ where
 }
 
 /// On what terms a resource is out.
+#[derive(Clone, Copy)]
 pub(crate) struct Terms {
     phase: Phase,
     poison: Option<Reason>,
     /// Whether the thread was panicking when the loan began: then a drop during that panic says
     /// nothing about the resource.
     born_in_panic: bool,
-    done: Option<Arc<Signal>>,
+    /// Somebody waits for its return: see [`Shared::returns`].
+    awaited: bool,
 }
 
 impl Terms {
@@ -55,7 +57,7 @@ impl Terms {
             phase,
             poison: None,
             born_in_panic,
-            done: None,
+            awaited: false,
         }
     }
 }
@@ -86,12 +88,14 @@ where
 
     /// The checks are behind it: it is the caller's from now on.
     #[inline]
-    pub(crate) fn lend(&mut self) {
+    pub(crate) fn lend(&mut self, caller: &'static Location<'static>) {
         let stamp = self.shared().clock.stamp();
-        self.claim().set_lent_since(stamp);
+        let claim = self.claim();
+        claim.set_lent_since(stamp);
+        claim.set_caller(caller);
         let occupant = self.occupant_mut();
         occupant.terms.phase = Phase::Lent;
-        occupant.metrics.uses += 1;
+        occupant.uses = occupant.uses.saturating_add(1);
     }
 
     /// A reset came to its end.
@@ -118,7 +122,8 @@ where
 
     /// This is set when the resource is back in the pool or gone, and its slot accounted for.
     pub(crate) fn tell(&mut self, done: Arc<Signal>) {
-        self.occupant_mut().terms.done = Some(done);
+        self.shared().returns.lock().insert(self.index(), done);
+        self.occupant_mut().terms.awaited = true;
     }
 
     /// Takes the resource out of the pool for good; its slot is free at once.
@@ -129,7 +134,6 @@ where
         let Some(occupant) = claim.get_mut().take() else {
             unreachable!("a loan is occupied")
         };
-        claim.set_lent_since(0);
         let effects = self.shared().ledger.lock().detached(claim);
         self.shared().perform(effects, Place::Anywhere);
         occupant.resource
@@ -146,6 +150,17 @@ where
 
     pub(crate) fn held_for(&self) -> std::time::Duration {
         self.shared().clock.since(self.claim().lent_since())
+    }
+
+    #[inline]
+    pub(crate) fn metrics(&self) -> Metrics {
+        let (claim, occupant) = (self.claim(), self.occupant());
+        Metrics {
+            id: claim.id(),
+            index: claim.index() as usize,
+            created: occupant.created,
+            uses: u64::from(occupant.uses),
+        }
     }
 
     #[inline]
@@ -185,11 +200,10 @@ where
     /// What is to become of it, now that it is dropped.
     #[inline]
     fn verdict(&mut self) -> Result<Verdict, Reason> {
+        let metrics = self.metrics();
         let (shared, occupant) = self.parts_mut();
         let Occupant {
-            resource,
-            metrics,
-            terms,
+            resource, terms, ..
         } = occupant;
         if let Some(why) = terms.poison {
             return Err(why);
@@ -201,8 +215,7 @@ where
             Phase::Checking | Phase::Kept => Ok(Verdict::Keep),
             Phase::Resetting => Err(Reason::ResetFailed),
             Phase::Lent => {
-                let metrics: &Metrics = metrics;
-                let inspect = || shared.manager.inspect(resource, metrics);
+                let inspect = || shared.manager.inspect(resource, &metrics);
                 catch_unwind(AssertUnwindSafe(inspect)).map_err(|_| Reason::Panicked)
             }
         }
@@ -220,28 +233,48 @@ where
             return;
         }
         let verdict = self.verdict();
-        let done = self.occupant_mut().terms.done.take();
+        let Terms { phase, awaited, .. } = self.occupant().terms;
         let Some(claim) = self.claim.take() else {
             return;
         };
-        claim.set_lent_since(0);
         let shared = self.home.borrow();
-        match verdict {
-            Ok(Verdict::Keep) => {
-                let effects = shared.ledger.lock().returned(claim);
-                shared.perform(effects, Place::Anywhere);
-                if let Some(done) = done {
-                    done.set();
-                }
-            }
-            Ok(Verdict::Reset) => {
-                shared.ledger.lock().paused(claim.index());
-                jobs::reset(shared, claim, done);
-            }
-            Ok(Verdict::Destroy) => {
-                jobs::discard(shared, claim, Reason::Inspected, Place::Anywhere, done)
-            }
-            Err(why) => jobs::discard(shared, claim, why, Place::Anywhere, done),
+        // Before and after it is lent, the ledger may count it among those that are looked at.
+        if verdict != Ok(Verdict::Keep) || phase != Phase::Lent || awaited {
+            settle(shared, claim, verdict, awaited);
+        } else if let Err(claim) = shared.ledger.put(claim) {
+            let effects = shared.ledger.lock().returned(claim);
+            shared.perform(effects, Place::Anywhere);
         }
+    }
+}
+
+#[cold]
+fn settle<M: Manager>(
+    shared: &Arc<Shared<M>>,
+    claim: Claim<M::Resource>,
+    verdict: Result<Verdict, Reason>,
+    awaited: bool,
+) {
+    let done = if awaited {
+        shared.returns.lock().remove(&claim.index())
+    } else {
+        None
+    };
+    match verdict {
+        Ok(Verdict::Keep) => {
+            let effects = shared.ledger.lock().returned(claim);
+            shared.perform(effects, Place::Anywhere);
+            if let Some(done) = done {
+                done.set();
+            }
+        }
+        Ok(Verdict::Reset) => {
+            shared.ledger.lock().paused(claim.index());
+            jobs::reset(shared, claim, done);
+        }
+        Ok(Verdict::Destroy) => {
+            jobs::discard(shared, claim, Reason::Inspected, Place::Anywhere, done)
+        }
+        Err(why) => jobs::discard(shared, claim, why, Place::Anywhere, done),
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     loan::{Loan, Phase},
     manager::{Manager, Metrics, Reason},
     shared::Shared,
-    slots::Occupant,
+    slots::Claim,
     status::Status,
     upkeep::Place,
 };
@@ -116,19 +116,25 @@ impl<M: Manager> Pool<M> {
     /// An idle resource if there is one, unchecked: a check might have to wait. Creates nothing.
     #[track_caller]
     pub fn try_acquire(&self) -> Option<Guard<'_, M>> {
-        let claim = self.0.ledger.lock().try_acquire(Location::caller())?;
-        let mut loan = Loan::new(&self.0, claim, Phase::Checking);
-        loan.lend();
+        let caller = Location::caller();
+        let mut loan = Loan::new(&self.0, self.take(caller)?, Phase::Checking);
+        loan.lend(caller);
         Some(Guard::new(loan))
     }
 
     /// As [`try_acquire`](Pool::try_acquire), with a guard that does not borrow the pool.
     #[track_caller]
     pub fn try_acquire_owned(&self) -> Option<OwnedGuard<M>> {
-        let claim = self.0.ledger.lock().try_acquire(Location::caller())?;
+        let caller = Location::caller();
+        let claim = self.take(caller)?;
         let mut loan = Loan::new(Arc::clone(&self.0), claim, Phase::Checking);
-        loan.lend();
+        loan.lend(caller);
         Some(OwnedGuard::new(loan))
+    }
+
+    fn take(&self, caller: &'static Location<'static>) -> Option<Claim<M::Resource>> {
+        let ledger = &self.0.ledger;
+        ledger.take().or_else(|| ledger.lock().try_acquire(caller))
     }
 
     /// One consistent look at all numbers.
@@ -180,15 +186,13 @@ impl<M: Manager> Pool<M> {
     /// When `keep` does: the resource that it had in hand is destroyed, all others are untouched.
     pub fn retain(&self, mut keep: impl FnMut(&mut M::Resource, &Metrics) -> bool) -> usize {
         let mut destroyed = 0;
-        let count = self.0.ledger.lock().records().slot_count();
+        let count = self.0.ledger.lock().slot_count();
         for index in 0..count {
             let claim = self.0.ledger.lock().take_idle_at(index);
             let Some(claim) = claim else { continue };
             let mut loan = Loan::new(&self.0, claim, Phase::Checking);
-            let Occupant {
-                resource, metrics, ..
-            } = loan.occupant_mut();
-            if !keep(resource, metrics) {
+            let metrics = loan.metrics();
+            if !keep(&mut loan.occupant_mut().resource, &metrics) {
                 loan.discard(Reason::NotRetained);
                 destroyed += 1;
             }

@@ -15,7 +15,7 @@ use crate::{
     ledger::Ledger,
     manager::Manager,
     signal::Signal,
-    slots::{Claim, Slots},
+    slots::Claim,
     sync::Lock,
     timer::Timers,
     upkeep::{Place, Upkeep},
@@ -29,9 +29,11 @@ pub(crate) struct Shared<M: Manager> {
     pub(crate) manager: M,
     /// Held for a few instructions at a time, and never while foreign code runs: no callback, no
     /// waker, no `Drop` of a resource or an error.
-    pub(crate) ledger: Lock<Ledger<Slots<M::Resource>, M::Error>>,
+    pub(crate) ledger: Ledger<M::Resource, M::Error>,
     /// The creates that are under way, by slot, so that close can cancel them.
     pub(crate) creates: Lock<BTreeMap<u32, Arc<Signal>>>,
+    /// Who waits for a return, by slot.
+    pub(crate) returns: Lock<BTreeMap<u32, Arc<Signal>>>,
     pub(crate) upkeep: Upkeep,
     pub(crate) timers: Timers,
     pub(crate) clock: Clock,
@@ -88,17 +90,12 @@ impl<M: Manager> Shared<M> {
     }
 
     pub(crate) fn holders(&self) -> Vec<Holder> {
-        let ledger = self.ledger.lock();
-        let loans = ledger.records().lent();
-        let named = loans.into_iter().filter_map(|loan| {
-            let held_for = self
-                .clock
-                .since(ledger.records().slots().lent_since(loan.index));
-            let (id, index) = (loan.id, loan.index as usize);
+        let loans = self.ledger.lock().loans();
+        let named = loans.into_iter().filter_map(|(index, loan)| {
             Some(Holder {
-                id,
-                index,
-                held_for,
+                id: loan.id,
+                index: index as usize,
+                held_for: self.clock.since(loan.since),
                 acquired_at: loan.caller?,
             })
         });

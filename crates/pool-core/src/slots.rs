@@ -1,17 +1,24 @@
-//! Where resources live: slots with stable numbers and addresses.
+//! Where resources live: slots with stable numbers and addresses, and the bits that say who is idle.
 //!
-//! The right to what is in a slot is a value, [`Claim`]. Exactly one exists for each slot, minted
-//! with it; whoever has it (the ledger while the slot is vacant or idle; a guard, a check, a
-//! create or a destroy in between) may touch the contents, and nobody else can. So a resource is
-//! never moved between acquire and release, and exclusiveness needs no check at run time.
+//! The right to what is in a slot is a value, [`Claim`]. At any moment a slot is either marked (idle or
+//! vacant, one bit each), or exactly one claim to it exists: taking a mark makes the claim, and a claim is
+//! given up for a mark. So a resource is never moved between acquire and release, and exclusiveness needs no
+//! check at run time.
 //!
-//! | slot | who has the claim | what ends that |
+//! | slot | marked | who has the claim |
 //! |---|---|---|
-//! | vacant, idle | the ledger, under its lock | a grant |
-//! | creating | the create | created, failed, given up |
-//! | in use | the guard, or a grant on its way to a waiter | return, discard, detach |
-//! | recycling | the check or the reset | passed, refused, cancelled |
-//! | destroying | the destroy | done, or its timeout |
+//! | vacant | vacant | |
+//! | idle | idle | |
+//! | creating | | the create |
+//! | in use | | a guard, or a grant on its way to a waiter |
+//! | recycling | | a check or a reset |
+//! | destroying | | the destroy |
+//!
+//! Idle marks are taken and set without a lock, by one compare-and-swap: [`Slots::take`], [`Slots::put`].
+//! Each word of 63 marks has a 64th bit, `SLOW`, that the ledger sets in all words ([`Slots::raise`]) while
+//! every return matters to it: then both refuse, and whoever wanted to goes through the ledger's lock. A
+//! return is therefore either before the raise, and its mark is found by whoever raised, or it comes to the
+//! lock. Everything else here is done under that lock.
 //!
 //! This is the only file of the crate with `unsafe`.
 #![expect(
@@ -23,113 +30,456 @@ use std::{
     cell::UnsafeCell,
     fmt,
     marker::PhantomData,
+    panic::Location,
+    ptr::{self, NonNull},
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        OnceLock,
+        atomic::{AtomicPtr, AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
-use crate::{loan::Terms, manager::Metrics, records::Mint};
+use crate::{loan::Terms, sync::Word};
 
-/// All slots of a pool. Each is an allocation of its own, so that it never moves and a claim is one
-/// pointer.
-pub(crate) struct Slots<R>(Vec<Arc<Slot<R>>>);
+/// In this word, marks are taken and set under the ledger's lock only.
+const SLOW: u64 = 1 << 63;
 
-/// A resource, what is known about it, and on what terms it is out.
+/// Marks a word.
+const MARKS: usize = 63;
+
+/// All slots of a pool.
+pub(crate) struct Slots<R> {
+    first: Segment<R>,
+    /// Frees no slot that is claimed: its claim would dangle.
+    owned: PhantomData<R>,
+}
+
+/// Slots that were made together, and the marks of each; they never move.
+struct Segment<R> {
+    start: usize,
+    idle: Box<[Marks]>,
+    vacant: Box<[Marks]>,
+    slots: NonNull<[Slot<R>]>,
+    next: OnceLock<Box<Self>>,
+}
+
+/// Aligned so that two words share no cache line, nor a pair of lines that is fetched together.
+#[repr(align(128))]
+struct Marks(Word);
+
+/// A resource, and what is known about it.
 pub(crate) struct Occupant<R> {
     pub(crate) resource: R,
-    pub(crate) metrics: Metrics,
+    pub(crate) created: Instant,
+    pub(crate) uses: u32,
+    /// On what terms it is out.
     pub(crate) terms: Terms,
 }
 
 /// The right to one slot's contents. Not `Clone`: there is one for each slot.
 pub(crate) struct Claim<R> {
-    slot: Arc<Slot<R>>,
-    /// Shared access to a claim is shared access to its resource: `Sync` only where `R` is. As a
-    /// box, because the resource does not move with the claim: `Unpin` whatever `R` is.
+    slot: NonNull<Slot<R>>,
+    /// Shared access to a claim is shared access to its resource: `Sync` only where `R` is. As a box, because
+    /// the resource does not move with the claim: `Unpin` whatever `R` is.
     contents: PhantomData<Box<R>>,
 }
 
-/// Aligned so that two resources in use by two threads share no cache line.
-#[repr(align(64))]
 struct Slot<R> {
     contents: UnsafeCell<Option<Occupant<R>>>,
     index: u32,
-    /// When the present loan began, by the pool's clock; 0 while there is none. A figure for
-    /// people that orders nothing, hence `Relaxed` throughout.
+    // Figures for people that order nothing, hence `Relaxed` throughout: they may be read while the slot is
+    // claimed by somebody else.
+    id: AtomicU64,
+    /// When the present loan began, by the pool's clock; 0 while its borrower has not collected it.
     since: AtomicU64,
+    caller: AtomicPtr<Location<'static>>,
 }
 
-// SAFETY: a slot gives access to its contents only through its one `Claim`, so that two threads can
-// never touch them at once; contents move between threads with the claim, which `R: Send` allows.
-// Shared access through `&Claim` is limited by the claim's own `Sync`.
-unsafe impl<R: Send> Sync for Slot<R> {}
+// SAFETY: a slot gives access to its contents only through its one `Claim`, so that two threads can never
+// touch them at once; contents move between threads with the claim, which `R: Send` allows.
+unsafe impl<R: Send> Sync for Slots<R> {}
+
+// SAFETY: as for `Sync`; what it owns are slots, and boxes of words.
+unsafe impl<R: Send> Send for Slots<R> {}
+
+// SAFETY: a claim is exclusive access to an `Option<Occupant<R>>`, as a `Box<R>` would be.
+unsafe impl<R: Send> Send for Claim<R> {}
+
+// SAFETY: through a shared claim, contents are only read.
+unsafe impl<R: Sync> Sync for Claim<R> {}
 
 impl<R> Slots<R> {
-    pub(crate) fn new() -> Self {
-        Self(Vec::new())
+    /// `count` vacant slots, at least one.
+    pub(crate) fn new(count: usize) -> Self {
+        Self {
+            first: Segment::new(0, count.max(1), false),
+            owned: PhantomData,
+        }
     }
 
-    /// When the present loan of this slot began; 0 when its borrower has not collected it yet.
-    pub(crate) fn lent_since(&self, index: u32) -> u64 {
-        self.0[index as usize].since.load(Ordering::Relaxed)
+    // Without a lock.
+
+    /// Idle -> in use: the lowest one. `None` if there is none, or not without the lock.
+    #[inline]
+    pub(crate) fn take(&self) -> Option<Claim<R>> {
+        let mut segment = &self.first;
+        loop {
+            for (at, marks) in segment.idle.iter().enumerate() {
+                let mut seen = marks.0.load(Ordering::Relaxed);
+                loop {
+                    if seen & SLOW != 0 {
+                        return None;
+                    }
+                    if seen == 0 {
+                        break;
+                    }
+                    // Acquire: what the slot's last user did to the resource comes before.
+                    let taken = marks.0.compare_exchange_weak(
+                        seen,
+                        seen & (seen - 1),
+                        Ordering::Acquire,
+                        Ordering::Relaxed,
+                    );
+                    match taken {
+                        Ok(_) => return Some(segment.claim(at, seen.trailing_zeros())),
+                        Err(now) => seen = now,
+                    }
+                }
+            }
+            segment = segment.next.get()?;
+        }
+    }
+
+    /// In use -> idle. Gives the claim back if that must happen under the lock.
+    #[inline]
+    pub(crate) fn put(&self, claim: Claim<R>) -> Result<(), Claim<R>> {
+        let (marks, mark) = self.idle_mark(claim.index());
+        let mut seen = marks.0.load(Ordering::Relaxed);
+        loop {
+            if seen & SLOW != 0 {
+                return Err(claim);
+            }
+            // Release: whoever takes the mark sees what this user did to the resource.
+            let put = marks.0.compare_exchange_weak(
+                seen,
+                seen | mark,
+                Ordering::Release,
+                Ordering::Relaxed,
+            );
+            match put {
+                Ok(_) => return Ok(()),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    // Under the ledger's lock.
+
+    /// From now on idle marks change under the lock only.
+    pub(crate) fn raise(&self) {
+        for marks in self.segments().flat_map(|segment| &segment.idle) {
+            // Acquire: returns that came before are seen with their contents.
+            marks.0.fetch_or(SLOW, Ordering::Acquire);
+        }
+    }
+
+    /// From now on they change without it.
+    pub(crate) fn lower(&self) {
+        for marks in self.segments().flat_map(|segment| &segment.idle) {
+            // Release: pairs with the Acquire of whoever takes a mark that was set under the lock.
+            marks.0.fetch_and(!SLOW, Ordering::Release);
+        }
+    }
+
+    /// How many are idle; exact while raised.
+    pub(crate) fn idle(&self) -> usize {
+        let words = self.segments().flat_map(|segment| &segment.idle);
+        words
+            .map(|marks| (marks.0.load(Ordering::Relaxed) & !SLOW).count_ones() as usize)
+            .sum()
+    }
+
+    /// How many slots there are, vacant ones included.
+    pub(crate) fn count(&self) -> usize {
+        self.segments().map(|segment| segment.slots.len()).sum()
+    }
+
+    /// Idle -> in use: the lowest one, raised or not.
+    pub(crate) fn take_first(&self) -> Option<Claim<R>> {
+        self.segments()
+            .find_map(|segment| segment.take_marked(&segment.idle, u64::trailing_zeros))
+    }
+
+    /// Idle -> in use: the highest one, raised or not.
+    pub(crate) fn take_last(&self) -> Option<Claim<R>> {
+        let mut last = None;
+        for segment in self.segments() {
+            if segment.is_marked(&segment.idle) {
+                last = Some(segment);
+            }
+        }
+        let segment = last?;
+        let highest = |marks: u64| 63 - marks.leading_zeros();
+        segment.take_marked_last(&segment.idle, highest)
+    }
+
+    /// Idle -> in use: this one, if it is idle.
+    pub(crate) fn take_at(&self, index: u32) -> Option<Claim<R>> {
+        let (segment, at, bit) = self.locate(index);
+        let before = segment.idle[at].0.fetch_and(!(1 << bit), Ordering::Acquire);
+        (before & (1 << bit) != 0).then(|| segment.claim(at, bit))
+    }
+
+    /// In use -> idle, raised or not.
+    pub(crate) fn keep(&self, claim: Claim<R>) {
+        let (marks, mark) = self.idle_mark(claim.index());
+        marks.0.fetch_or(mark, Ordering::Release);
+    }
+
+    /// Vacant -> creating: the lowest one. There is always one: more slots are made, as many again as there
+    /// are, `max` in all if it can be.
+    pub(crate) fn take_vacant(&self, max: usize, raised: bool) -> Claim<R> {
+        let take = |segment: &Segment<R>| segment.take_marked(&segment.vacant, u64::trailing_zeros);
+        if let Some(claim) = self.segments().find_map(take) {
+            return claim;
+        }
+        let (count, mut last) = (self.count(), &self.first);
+        while let Some(next) = last.next.get() {
+            last = next;
+        }
+        let more = max.saturating_sub(count).clamp(1, count.max(MARKS));
+        let segment = last
+            .next
+            .get_or_init(|| Box::new(Segment::new(count, more, raised)));
+        match take(segment) {
+            Some(claim) => claim,
+            None => unreachable!("a new segment has at least one vacant slot"),
+        }
+    }
+
+    /// Any -> vacant. The slot is empty.
+    pub(crate) fn vacate(&self, claim: Claim<R>) {
+        let (segment, at, bit) = self.locate(claim.index());
+        segment.vacant[at].0.fetch_or(1 << bit, Ordering::Release);
+    }
+
+    /// Who has it, and since when; `None` while it is marked. Exact while raised.
+    pub(crate) fn loan(&self, index: u32) -> Option<LoanRecord> {
+        let (segment, at, bit) = self.locate(index);
+        let marked = |marks: &[Marks]| marks[at].0.load(Ordering::Relaxed) & (1 << bit) != 0;
+        if marked(&segment.idle) || marked(&segment.vacant) {
+            return None;
+        }
+        let slot = segment.slot(at, bit);
+        // SAFETY: slots live as long as their segment, and only atomics are read.
+        let slot = unsafe { slot.as_ref() };
+        let caller = slot.caller.load(Ordering::Relaxed);
+        Some(LoanRecord {
+            id: slot.id.load(Ordering::Relaxed),
+            since: slot.since.load(Ordering::Relaxed),
+            // SAFETY: null, or a reference that lives for ever.
+            caller: unsafe { caller.as_ref() },
+        })
+    }
+
+    /// Notes who has it.
+    pub(crate) fn set_caller(&self, index: u32, caller: &'static Location<'static>) {
+        let (segment, at, bit) = self.locate(index);
+        let slot = segment.slot(at, bit);
+        // SAFETY: slots live as long as their segment, and only atomics are written.
+        let slot = unsafe { slot.as_ref() };
+        let caller = ptr::from_ref(caller).cast_mut();
+        slot.caller.store(caller, Ordering::Relaxed);
+    }
+
+    fn segments(&self) -> impl Iterator<Item = &Segment<R>> {
+        std::iter::successors(Some(&self.first), |segment| {
+            segment.next.get().map(|next| &**next)
+        })
+    }
+
+    #[inline]
+    fn idle_mark(&self, index: u32) -> (&Marks, u64) {
+        let (segment, at, bit) = self.locate(index);
+        (&segment.idle[at], 1 << bit)
+    }
+
+    #[inline]
+    fn locate(&self, index: u32) -> (&Segment<R>, usize, u32) {
+        let index = index as usize;
+        let mut segment = &self.first;
+        while index - segment.start >= segment.slots.len() {
+            match segment.next.get() {
+                Some(next) => segment = next,
+                None => unreachable!("a slot is in a segment"),
+            }
+        }
+        let within = index - segment.start;
+        (segment, within / MARKS, (within % MARKS) as u32)
     }
 }
 
-impl<R> Mint for Slots<R> {
-    type Right = Claim<R>;
+/// What is known of a slot that somebody has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoanRecord {
+    pub(crate) id: u64,
+    pub(crate) since: u64,
+    pub(crate) caller: Option<&'static Location<'static>>,
+}
 
-    fn mint(&mut self) -> Claim<R> {
-        // The index of a vector that only grows: no slot is ever claimed twice.
-        let index = self.0.len() as u32;
-        let (contents, since) = (UnsafeCell::new(None), AtomicU64::new(0));
-        let slot = Arc::new(Slot {
-            contents,
-            index,
-            since,
-        });
-        self.0.push(Arc::clone(&slot));
-        Claim {
-            slot,
-            contents: PhantomData,
+impl<R> Segment<R> {
+    fn new(start: usize, count: usize, raised: bool) -> Self {
+        let slots: Box<[Slot<R>]> = (start..start + count)
+            .map(|index| Slot {
+                contents: UnsafeCell::new(None),
+                index: index as u32,
+                id: AtomicU64::new(0),
+                since: AtomicU64::new(0),
+                caller: AtomicPtr::new(ptr::null_mut()),
+            })
+            .collect();
+        let words = count.div_ceil(MARKS);
+        let idle = || Marks(Word::new(if raised { SLOW } else { 0 }));
+        let vacant = |word: usize| {
+            let here = (count - word * MARKS).min(MARKS);
+            Marks(Word::new((1 << here) - 1))
+        };
+        Self {
+            start,
+            idle: (0..words).map(|_| idle()).collect(),
+            vacant: (0..words).map(vacant).collect(),
+            slots: NonNull::from(Box::leak(slots)),
+            next: OnceLock::new(),
         }
     }
 
     #[inline]
-    fn index(claim: &Claim<R>) -> u32 {
-        claim.index()
+    fn slot(&self, at: usize, bit: u32) -> NonNull<Slot<R>> {
+        let within = at * MARKS + bit as usize;
+        assert!(
+            within < self.slots.len(),
+            "only slots that exist are marked"
+        );
+        let first: NonNull<Slot<R>> = self.slots.cast();
+        // SAFETY: inside of the allocation, by the assertion.
+        unsafe { first.add(within) }
+    }
+
+    /// The claim of whoever has just taken a mark.
+    #[inline]
+    fn claim(&self, at: usize, bit: u32) -> Claim<R> {
+        Claim {
+            slot: self.slot(at, bit),
+            contents: PhantomData,
+        }
+    }
+
+    fn is_marked(&self, marks: &[Marks]) -> bool {
+        marks
+            .iter()
+            .any(|marks| marks.0.load(Ordering::Relaxed) & !SLOW != 0)
+    }
+
+    fn take_marked(&self, marks: &[Marks], choose: fn(u64) -> u32) -> Option<Claim<R>> {
+        (0..marks.len()).find_map(|at| self.take_in(marks, at, choose))
+    }
+
+    fn take_marked_last(&self, marks: &[Marks], choose: fn(u64) -> u32) -> Option<Claim<R>> {
+        (0..marks.len())
+            .rev()
+            .find_map(|at| self.take_in(marks, at, choose))
+    }
+
+    fn take_in(&self, marks: &[Marks], at: usize, choose: fn(u64) -> u32) -> Option<Claim<R>> {
+        let marks = &marks[at];
+        let mut seen = marks.0.load(Ordering::Relaxed);
+        loop {
+            let present = seen & !SLOW;
+            if present == 0 {
+                return None;
+            }
+            let bit = choose(present);
+            let taken = marks.0.compare_exchange_weak(
+                seen,
+                seen & !(1 << bit),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            );
+            match taken {
+                Ok(_) => return Some(self.claim(at, bit)),
+                Err(now) => seen = now,
+            }
+        }
+    }
+}
+
+impl<R> Drop for Segment<R> {
+    fn drop(&mut self) {
+        let marked = |marks: &[Marks]| -> usize {
+            let words = marks.iter();
+            words
+                .map(|marks| (marks.0.load(Ordering::Acquire) & !SLOW).count_ones() as usize)
+                .sum()
+        };
+        if marked(&self.idle) + marked(&self.vacant) < self.slots.len() {
+            // A claim outlives its pool: in a future that was leaked. So is what it points to.
+            return;
+        }
+        // SAFETY: made by `Box::leak`, freed once, and no claim points into it.
+        drop(unsafe { Box::from_raw(self.slots.as_ptr()) });
     }
 }
 
 impl<R> Claim<R> {
     #[inline]
     pub(crate) fn index(&self) -> u32 {
-        self.slot.index
+        self.slot().index
+    }
+
+    #[inline]
+    pub(crate) fn id(&self) -> u64 {
+        self.slot().id.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_id(&self, id: u64) {
+        self.slot().id.store(id, Ordering::Relaxed);
     }
 
     pub(crate) fn lent_since(&self) -> u64 {
-        self.slot.since.load(Ordering::Relaxed)
+        self.slot().since.load(Ordering::Relaxed)
     }
 
     #[inline]
     pub(crate) fn set_lent_since(&self, stamp: u64) {
-        self.slot.since.store(stamp, Ordering::Relaxed);
+        self.slot().since.store(stamp, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn set_caller(&self, caller: &'static Location<'static>) {
+        let caller = ptr::from_ref(caller).cast_mut();
+        self.slot().caller.store(caller, Ordering::Relaxed);
     }
 
     #[inline]
     pub(crate) fn get(&self) -> Option<&Occupant<R>> {
-        let contents = self.slot.contents.get();
-        // SAFETY: this is the slot's only claim, and it is borrowed shared for as long as the
-        // result, so that nobody can have exclusive access meanwhile.
+        let contents = self.slot().contents.get();
+        // SAFETY: this is the slot's only claim, and it is borrowed shared for as long as the result, so
+        // that nobody can have exclusive access meanwhile.
         unsafe { &*contents }.as_ref()
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self) -> &mut Option<Occupant<R>> {
-        let contents = self.slot.contents.get();
-        // SAFETY: this is the slot's only claim, and it is borrowed exclusively for as long as the
-        // result, so that nobody else can have any access meanwhile.
+        let contents = self.slot().contents.get();
+        // SAFETY: this is the slot's only claim, and it is borrowed exclusively for as long as the result,
+        // so that nobody else can have any access meanwhile.
         unsafe { &mut *contents }
+    }
+
+    #[inline]
+    fn slot(&self) -> &Slot<R> {
+        // SAFETY: no segment frees a slot that is claimed.
+        unsafe { self.slot.as_ref() }
     }
 }
 
@@ -141,21 +491,18 @@ impl<R> fmt::Debug for Claim<R> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use std::time::Instant;
+    use std::collections::BTreeSet;
+
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
     use crate::loan::Phase;
 
     fn occupant(resource: u32) -> Occupant<u32> {
-        let metrics = Metrics {
-            id: 1,
-            index: 0,
-            created: Instant::now(),
-            uses: 0,
-        };
         Occupant {
             resource,
-            metrics,
+            created: Instant::now(),
+            uses: 0,
             terms: Terms::new(Phase::Kept),
         }
     }
@@ -163,39 +510,82 @@ mod tests {
     /// Private, because from outside a resource that moved would look the same.
     #[test]
     fn a_resource_stays_where_it_is_while_slots_and_claims_come_and_go() {
-        let mut slots = Slots::new();
-        let mut claim = slots.mint();
+        let slots = Slots::new(1);
+        let mut claim = slots.take_vacant(1000, false);
         *claim.get_mut() = Some(occupant(7));
-        let place = |claim: &Claim<u32>| claim.get().map(|o| std::ptr::from_ref(&o.resource));
+        let place = |claim: &Claim<u32>| claim.get().map(|o| ptr::from_ref(&o.resource));
         let before = place(&claim);
-        let others: Vec<_> = (1..100).map(|_| slots.mint()).collect();
-        assert!(others.iter().map(Claim::index).eq(1..100));
+        let others: Vec<_> = (1..500).map(|_| slots.take_vacant(1000, false)).collect();
+        assert!(others.iter().map(Claim::index).eq(1..500));
         let claim = std::thread::spawn(move || claim)
             .join()
             .expect("it does not panic");
         assert_eq!(place(&claim), before);
+        assert!(slots.put(claim).is_ok());
+        let claim = slots.take().expect("it is idle");
+        assert_eq!(place(&claim), before);
+        for claim in others {
+            slots.vacate(claim);
+        }
+        slots.vacate(claim);
+    }
+
+    /// The whole pool may be gone: the claim of a future that was leaked stays valid.
+    #[test]
+    fn a_claim_outlives_its_slots() {
+        let slots = Slots::new(2);
+        let mut claim = slots.take_vacant(2, false);
+        *claim.get_mut() = Some(occupant(7));
         drop(slots);
-        assert_eq!(claim.get().map(|o| o.resource), Some(7));
+        assert_eq!(claim.get_mut().take().map(|o| o.resource), Some(7));
     }
 
     #[test]
-    fn two_threads_use_two_slots() {
-        let mut slots = Slots::new();
-        let claims = [slots.mint(), slots.mint()];
-        let threads = claims.map(|mut claim| {
-            std::thread::spawn(move || {
-                *claim.get_mut() = Some(occupant(0));
-                for _ in 0..100 {
-                    claim.get_mut().as_mut().expect("just put").resource += 1;
-                    claim.set_lent_since(1);
+    fn nothing_is_taken_or_put_without_the_lock_while_raised() {
+        let slots = Slots::new(70);
+        let claims: Vec<_> = (0..70).map(|_| slots.take_vacant(70, false)).collect();
+        for mut claim in claims {
+            *claim.get_mut() = Some(occupant(0));
+            assert!(slots.put(claim).is_ok());
+        }
+        let claim = slots.take().expect("all are idle");
+        slots.raise();
+        assert!(slots.take().is_none());
+        let claim = slots.put(claim).expect_err("it is raised");
+        assert_eq!(slots.idle(), 69);
+        slots.keep(claim);
+        slots.lower();
+        assert_eq!(slots.idle(), 70);
+        assert_eq!(slots.take().map(|claim| claim.index()), Some(0));
+    }
+
+    proptest! {
+        #[test]
+        fn idle_marks_are_a_sorted_set(steps in vec((0..5_u8, 0..200_u32), 0..200)) {
+            let slots = Slots::<u32>::new(10);
+            let mut out: Vec<_> = (0..200).map(|_| Some(slots.take_vacant(200, false))).collect();
+            let mut model = BTreeSet::new();
+            let index = |claim: &Option<Claim<u32>>| claim.as_ref().map(Claim::index);
+            for (kind, at) in steps {
+                let taken = match kind {
+                    0 => (slots.take(), model.pop_first()),
+                    1 => (slots.take_last(), model.pop_last()),
+                    2 => (slots.take_at(at), model.take(&at)),
+                    3 => (slots.take_first(), model.pop_first()),
+                    _ => {
+                        if let Some(claim) = out[at as usize].take() {
+                            prop_assert!(slots.put(claim).is_ok());
+                            model.insert(at);
+                        }
+                        (None, None)
+                    }
+                };
+                prop_assert_eq!(index(&taken.0), taken.1);
+                if let (Some(claim), Some(at)) = taken {
+                    out[at as usize] = Some(claim);
                 }
-                claim
-            })
-        });
-        for thread in threads {
-            let claim = thread.join().expect("it does not panic");
-            assert_eq!(claim.get().map(|o| o.resource), Some(100));
-            assert_eq!(slots.lent_since(claim.index()), 1);
+                prop_assert_eq!(slots.idle(), model.len());
+            }
         }
     }
 }

@@ -7,38 +7,26 @@ use std::{
     panic::Location,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
+    time::Instant,
 };
 
 use loom::{
+    cell::UnsafeCell,
     future::block_on,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
 use super::Ledger;
-use crate::records::Mint;
 use crate::{
     effects::{Admission, Ask, Effects, Grant},
     limits::Limits,
+    loan::{Phase, Terms},
     permits::{self, Answer, Permits},
     queue::{End, Look, Priority, Ticket},
+    slots::{Claim, Occupant},
     sync::Lock,
 };
-
-struct Numbers(u32);
-
-impl Mint for Numbers {
-    type Right = u32;
-
-    fn mint(&mut self) -> u32 {
-        self.0 += 1;
-        self.0 - 1
-    }
-
-    fn index(right: &u32) -> u32 {
-        *right
-    }
-}
 
 /// Every interleaving with at most three preemptions, which finds nearly all races there are
 /// (Musuvathi and Qadeer, PLDI 2007); without a bound, three threads take minutes.
@@ -48,33 +36,48 @@ fn model(run: impl Fn() + Sync + Send + 'static) {
     builder.check(run);
 }
 
-type Book = Lock<Ledger<Numbers, ()>>;
+/// loom reports whoever touches it without having come after the last one that did.
+type Cell = UnsafeCell<()>;
+
+type Book = Ledger<Cell, ()>;
+
+type Right = Claim<Cell>;
 
 fn ledger(max_size: usize) -> loom::sync::Arc<Book> {
     let limits = Limits {
         max_size,
         ..Limits::default()
     };
-    loom::sync::Arc::new(Lock::new(Ledger::new(limits, Numbers(0))))
+    loom::sync::Arc::new(Ledger::new(limits))
 }
 
 /// Carries effects out: creates succeed at once, destroys are done at once.
-fn perform(book: &Book, effects: Effects<u32, ()>) {
+fn perform(book: &Book, effects: Effects<Right, ()>) {
     let mut todo = vec![effects];
     while let Some(Effects { wake, rest }) = todo.pop() {
         wake.into_iter().for_each(Waker::wake);
         let Some(rest) = rest else { continue };
-        for right in rest.creates {
+        for mut right in rest.creates {
+            *right.get_mut() = Some(Occupant {
+                resource: Cell::new(()),
+                created: Instant::now(),
+                uses: 0,
+                terms: Terms::new(Phase::Kept),
+            });
             todo.push(book.lock().created(right));
         }
-        for (right, _) in rest.destroys {
+        for (mut right, _) in rest.destroys {
+            drop(right.get_mut().take());
             todo.push(book.lock().destroyed(right));
         }
         rest.wakes.into_iter().for_each(Waker::wake);
     }
 }
 
-fn join(book: &Book, waker: &Waker) -> Result<Ticket, Option<u32>> {
+fn join(book: &Book, waker: &Waker) -> Result<Ticket, Option<Right>> {
+    if let Some(right) = book.take() {
+        return Err(Some(right));
+    }
     let ask = Ask {
         priority: Priority::Normal,
         caller: Location::caller(),
@@ -100,7 +103,7 @@ fn join(book: &Book, waker: &Waker) -> Result<Ticket, Option<u32>> {
     }
 }
 
-fn look(book: &Book, ticket: Ticket, waker: &Waker) -> Result<Option<u32>, Ticket> {
+fn look(book: &Book, ticket: Ticket, waker: &Waker) -> Result<Option<Right>, Ticket> {
     let mut spare = Some(waker.clone());
     let look = book.lock().look(ticket, waker, &mut spare);
     match look {
@@ -114,7 +117,7 @@ fn look(book: &Book, ticket: Ticket, waker: &Waker) -> Result<Option<u32>, Ticke
 
 /// Acquires, and sleeps until it is its turn; `None` when the pool is closed. A lost wake-up is a
 /// deadlock, which loom reports.
-fn acquire(book: &Book) -> Option<u32> {
+fn acquire(book: &Book) -> Option<Right> {
     let mut ticket = None;
     block_on(poll_fn(|cx| {
         let same = match ticket.take() {
@@ -134,9 +137,14 @@ fn acquire(book: &Book) -> Option<u32> {
     }))
 }
 
-fn give_back(book: &Book, right: u32) {
-    let effects = book.lock().returned(right);
-    perform(book, effects);
+/// Uses it, then gives it back.
+fn give_back(book: &Book, mut right: Right) {
+    let occupant = right.get_mut().as_mut().expect("it is occupied");
+    occupant.resource.with_mut(|_| ());
+    if let Err(right) = book.put(right) {
+        let effects = book.lock().returned(right);
+        perform(book, effects);
+    }
 }
 
 #[test]
@@ -165,6 +173,29 @@ fn a_hand_off_and_a_cancel_lose_nothing() {
         fickle.join().expect("it does not panic");
         let status = book.lock().status();
         assert_eq!((status.idle, status.size, status.waiting), (1, 1, 0));
+    });
+}
+
+#[test]
+fn what_one_user_did_is_seen_by_the_next() {
+    model(|| {
+        let book = ledger(1);
+        let held = acquire(&book).expect("open");
+        give_back(&book, held);
+        let users = [(); 2].map(|()| {
+            let book = loom::sync::Arc::clone(&book);
+            thread::spawn(move || {
+                let right = acquire(&book).expect("open");
+                give_back(&book, right);
+            })
+        });
+        // A look in between, which raises the marks and lowers them.
+        assert_eq!(book.lock().status().size, 1);
+        for user in users {
+            user.join().expect("it does not panic");
+        }
+        let right = book.take().expect("nobody has it");
+        give_back(&book, right);
     });
 }
 
@@ -234,7 +265,9 @@ fn a_discard_serves_the_next_by_a_create() {
             let book = loom::sync::Arc::clone(&book);
             thread::spawn(move || acquire(&book).expect("open"))
         };
-        book.lock().discarded(held);
+        let mut held = held;
+        drop(held.get_mut().take());
+        book.lock().discarded(held.index());
         let effects = book.lock().destroyed(held);
         perform(&book, effects);
         let right = waiter.join().expect("it does not panic");

@@ -10,37 +10,22 @@ use std::{
 use proptest::{collection::vec, prelude::*};
 
 use super::Ledger;
-use crate::records::Mint;
 use crate::{
     effects::{Admission, Ask, Effects, Failure, Grant, Rest},
     limits::Limits,
     manager::Reason,
     queue::{End, Look, Priority, Ticket},
+    slots::Claim,
 };
 
-/// Rights that are only numbers.
-struct Numbers(u32);
-
-#[derive(Debug, PartialEq, Eq)]
-struct Right(u32);
-
-impl Mint for Numbers {
-    type Right = Right;
-
-    fn mint(&mut self) -> Right {
-        self.0 += 1;
-        Right(self.0 - 1)
-    }
-
-    fn index(right: &Right) -> u32 {
-        right.0
-    }
-}
+type Right = Claim<()>;
 
 #[derive(Clone, Debug)]
 enum Event {
     Acquire(Priority),
     TryAcquire,
+    Take,
+    Put(usize),
     Collect(usize),
     Cancel(usize),
     Return(usize),
@@ -62,6 +47,8 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => priority.prop_map(Event::Acquire),
         1 => Just(Event::TryAcquire),
+        4 => Just(Event::Take),
+        4 => n.clone().prop_map(Event::Put),
         4 => n.clone().prop_map(Event::Collect),
         2 => n.clone().prop_map(Event::Cancel),
         4 => n.clone().prop_map(Event::Return),
@@ -97,7 +84,7 @@ struct Outside {
 }
 
 struct Model {
-    ledger: Ledger<Numbers, u32>,
+    ledger: Ledger<(), u32>,
     outside: Outside,
 }
 
@@ -114,7 +101,7 @@ impl Model {
             ..Outside::default()
         };
         Self {
-            ledger: Ledger::new(limits, Numbers(0)),
+            ledger: Ledger::new(limits),
             outside,
         }
     }
@@ -148,13 +135,17 @@ impl Model {
         let outside = &mut self.outside;
         let effects = match event {
             Event::Acquire(priority) => {
-                let before = self.ledger.status();
+                let before = self.ledger.lock().status();
                 let ask = Ask {
                     priority,
                     caller: Location::caller(),
                     end: End::Back,
                 };
-                match self.ledger.acquire(ask, &mut Some(Waker::noop().clone())) {
+                match self
+                    .ledger
+                    .lock()
+                    .acquire(ask, &mut Some(Waker::noop().clone()))
+                {
                     Admission::Lent(right) => {
                         assert!(before.idle > 0 && before.waiting == 0);
                         outside.in_use.push(right);
@@ -185,15 +176,33 @@ impl Model {
             Event::TryAcquire => {
                 outside
                     .in_use
-                    .extend(self.ledger.try_acquire(Location::caller()));
+                    .extend(self.ledger.lock().try_acquire(Location::caller()));
                 return;
+            }
+            Event::Take => {
+                let before = self.ledger.lock().status();
+                let is_over = before.size - before.destroying > before.max_size;
+                let must_lock = before.waiting > 0 || before.closed || is_over;
+                let taken = self.ledger.take();
+                assert_eq!(taken.is_some(), before.idle > 0 && !must_lock);
+                outside.in_use.extend(taken);
+                return;
+            }
+            Event::Put(n) => {
+                let Some(right) = Self::take(&mut outside.in_use, n) else {
+                    return;
+                };
+                match self.ledger.put(right) {
+                    Ok(()) => return,
+                    Err(right) => self.ledger.lock().returned(right),
+                }
             }
             Event::Collect(n) => {
                 let Some((ticket, priority)) = Self::take(&mut outside.waiting, n) else {
                     return;
                 };
                 let mut spare = Some(Waker::noop().clone());
-                match self.ledger.look(ticket, Waker::noop(), &mut spare) {
+                match self.ledger.lock().look(ticket, Waker::noop(), &mut spare) {
                     Look::Granted(Grant::Used(right) | Grant::Fresh(right)) => {
                         outside.in_use.push(right);
                     }
@@ -209,7 +218,7 @@ impl Model {
                 let Some((ticket, _)) = Self::take(&mut outside.waiting, n) else {
                     return;
                 };
-                self.ledger.cancel(ticket)
+                self.ledger.lock().cancel(ticket)
             }
             Event::Return(n) => {
                 let from = if n % 4 == 0 {
@@ -220,7 +229,7 @@ impl Model {
                 let Some(right) = Self::take(from, n) else {
                     return;
                 };
-                self.ledger.returned(right)
+                self.ledger.lock().returned(right)
             }
             Event::Discard(n) => {
                 let from = if n % 4 == 0 {
@@ -231,7 +240,7 @@ impl Model {
                 let Some(right) = Self::take(from, n) else {
                     return;
                 };
-                self.ledger.discarded(right.0);
+                self.ledger.lock().discarded(right.index());
                 outside.destroying.push(right);
                 return;
             }
@@ -240,13 +249,13 @@ impl Model {
                     return;
                 };
                 outside.ended += 1;
-                self.ledger.detached(right)
+                self.ledger.lock().detached(right)
             }
             Event::Pause(n) => {
                 let Some(right) = Self::take(&mut outside.in_use, n) else {
                     return;
                 };
-                self.ledger.paused(right.0);
+                self.ledger.lock().paused(right.index());
                 outside.recycling.push(right);
                 return;
             }
@@ -254,7 +263,7 @@ impl Model {
                 let Some(right) = Self::take(&mut outside.recycling, n) else {
                     return;
                 };
-                self.ledger.resumed(right.0);
+                self.ledger.lock().resumed(right.index());
                 outside.in_use.push(right);
                 return;
             }
@@ -262,8 +271,8 @@ impl Model {
                 let Some(right) = Self::take(&mut outside.creating, n) else {
                     return;
                 };
-                self.ledger.name(&right);
-                self.ledger.created(right)
+                self.ledger.lock().name(&right);
+                self.ledger.lock().created(right)
             }
             Event::CreateFailed(n) => {
                 let Some(right) = Self::take(&mut outside.creating, n) else {
@@ -271,6 +280,7 @@ impl Model {
                 };
                 outside.ended += 1;
                 self.ledger
+                    .lock()
                     .create_failed(right, Failure::Error(7), "no".into())
             }
             Event::CreateLost(n) => {
@@ -278,27 +288,27 @@ impl Model {
                     return;
                 };
                 outside.ended += 1;
-                self.ledger.create_lost(right)
+                self.ledger.lock().create_lost(right)
             }
             Event::Destroyed(n) => {
                 let Some(right) = Self::take(&mut outside.destroying, n) else {
                     return;
                 };
                 outside.ended += 1;
-                self.ledger.destroyed(right)
+                self.ledger.lock().destroyed(right)
             }
             Event::Resize(max_size) => {
                 outside.max_size = max_size;
                 outside.bound = outside.bound.max(max_size);
                 let limits = Limits {
                     max_size,
-                    ..*self.ledger.limits()
+                    ..*self.ledger.lock().limits()
                 };
-                self.ledger.reconfigure(limits)
+                self.ledger.lock().reconfigure(limits)
             }
             Event::Close => {
                 outside.closed = true;
-                self.ledger.close()
+                self.ledger.lock().close()
             }
         };
         self.carry_out(effects);
@@ -306,7 +316,7 @@ impl Model {
 
     /// The invariants of the ledger, by what everybody outside has.
     fn check(&mut self) {
-        let status = self.ledger.status();
+        let status = self.ledger.lock().status();
         let outside = &mut self.outside;
         assert_eq!(status.creating, outside.creating.len());
         assert_eq!(status.recycling, outside.recycling.len());
@@ -346,7 +356,7 @@ impl Model {
             &outside.creating,
             &outside.destroying,
         ];
-        let mut seen: Vec<u32> = rights.into_iter().flatten().map(|right| right.0).collect();
+        let mut seen: Vec<u32> = rights.into_iter().flatten().map(Claim::index).collect();
         let count = seen.len();
         seen.sort_unstable();
         seen.dedup();
@@ -370,10 +380,13 @@ impl Model {
             self.step(Event::Destroyed(0));
             self.check();
         }
-        assert_eq!(self.ledger.status().size, 0);
-        let ticket = self.ledger.join_drains();
+        assert_eq!(self.ledger.lock().status().size, 0);
+        let ticket = self.ledger.lock().join_drains();
         let mut spare = Some(Waker::noop().clone());
-        let look = self.ledger.look_drains(ticket, Waker::noop(), &mut spare);
+        let look = self
+            .ledger
+            .lock()
+            .look_drains(ticket, Waker::noop(), &mut spare);
         assert!(matches!(look, Look::Granted(())));
     }
 }
@@ -396,17 +409,14 @@ proptest! {
         cancels in vec(0..40_usize, 0..10),
     ) {
         let classes = [Priority::Low, Priority::Normal, Priority::High];
-        let mut ledger = Ledger::<_, u32>::new(
-            Limits { max_size: 1, ..Limits::default() },
-            Numbers(0),
-        );
+        let ledger = Ledger::<(), u32>::new(Limits { max_size: 1, ..Limits::default() });
         let mut model: [VecDeque<usize>; 3] = Default::default();
         let mut tickets = BTreeMap::new();
         let mut right = None;
         for (n, (class, _)) in joins.iter().enumerate() {
             let ask =
                 Ask { priority: classes[*class], caller: Location::caller(), end: End::Back };
-            match ledger.acquire(ask, &mut Some(Waker::noop().clone())) {
+            match ledger.lock().acquire(ask, &mut Some(Waker::noop().clone())) {
                 Admission::Creates(ticket, mut effects) => {
                     right = effects.rest().creates.pop();
                     tickets.insert(n, ticket);
@@ -421,7 +431,7 @@ proptest! {
         }
         for n in cancels {
             if let Some(ticket) = tickets.remove(&n) {
-                let effects = ledger.cancel(ticket);
+                let effects = ledger.lock().cancel(ticket);
                 let rest = effects.rest;
                 prop_assert!(rest.is_none_or(|r| r.creates.is_empty() && r.destroys.is_empty()));
                 model.iter_mut().for_each(|class| class.retain(|other| *other != n));
@@ -431,13 +441,13 @@ proptest! {
         let mut fresh = true;
         while !tickets.is_empty() {
             let effects =
-                if fresh { ledger.created(right) } else { ledger.returned(right) };
+                if fresh { ledger.lock().created(right) } else { ledger.lock().returned(right) };
             fresh = false;
             prop_assert!(effects.rest.is_none());
             let next = model.iter_mut().rev().find_map(VecDeque::pop_front).expect("one waits");
             let ticket = tickets.remove(&next).expect("it waits");
             let mut spare = Some(Waker::noop().clone());
-            right = match ledger.look(ticket, Waker::noop(), &mut spare) {
+            right = match ledger.lock().look(ticket, Waker::noop(), &mut spare) {
                 Look::Granted(Grant::Used(right) | Grant::Fresh(right)) => right,
                 look => panic!("{next} was not served: {look:?}"),
             };
