@@ -166,7 +166,7 @@ impl<M: Manager> AcquireOwned<M> {
 impl<'a, M: Manager> Future for Acquire<'a, M> {
     type Output = Result<Guard<'a, M>, AcquireError<M::Error>>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.poll(cx).map_ok(Guard::new)
     }
@@ -175,7 +175,7 @@ impl<'a, M: Manager> Future for Acquire<'a, M> {
 impl<M: Manager> Future for AcquireOwned<M> {
     type Output = Result<OwnedGuard<M>, AcquireError<M::Error>>;
 
-    #[inline]
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.poll(cx).map_ok(OwnedGuard::new)
     }

@@ -21,7 +21,7 @@ use tokio::{runtime::Handle, task::coop};
 use crate::{
     check::{self, Check, Checked},
     effects::{Admission, Ask, Failure, Grant},
-    error::{AcquireError, Phase},
+    error::{AcquireError, AcquireTimeout, Phase},
     foreign::Fault,
     loan::{self, Loan},
     manager::{Manager, Reason},
@@ -116,17 +116,35 @@ where
         park::wait(self)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
         // A task that always finds something idle would never yield otherwise.
         let coop = ready!(coop::poll_proceed(cx));
-        let outcome = self.advance(cx);
+        let outcome = match self.at_once() {
+            Some(loan) => Poll::Ready(Ok(loan)),
+            None => self.advance(cx),
+        };
         if outcome.is_ready() {
             coop.made_progress();
         }
         outcome
     }
 
+    /// What is idle, before anything is set up for a wait.
+    #[inline(always)]
+    fn at_once(&mut self) -> Option<Loan<H, M>> {
+        let State::Start = self.state else {
+            return None;
+        };
+        let claim = self.shared().ledger.take()?;
+        let loan = self.check(claim);
+        if loan.is_some() {
+            self.state = State::Done;
+        }
+        loan
+    }
+
+    #[inline(never)]
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
         loop {
             match std::mem::replace(&mut self.state, State::Done) {
@@ -191,9 +209,6 @@ where
             caller,
             end,
         };
-        if let Some(claim) = self.shared().ledger.take() {
-            return self.check(claim).map(Ok);
-        }
         // The waker is cloned outside the lock, and only for one that has to wait.
         let mut spare = None;
         loop {
@@ -246,8 +261,9 @@ where
         loan
     }
 
-    /// Checks a reused resource: a loan if it passes at once, else the next state is set.
-    #[inline]
+    /// Checks a reused resource: a loan if it passes at once, else the next state is set. Inlined, because
+    /// nearly all of it is decided where `M` is known.
+    #[inline(always)]
     fn check(&mut self, claim: Claim<M::Resource>) -> Option<Loan<H, M>> {
         let mut loan = self.loan(claim);
         if check::passes_at_once(&mut loan) {
@@ -257,6 +273,7 @@ where
         self.check_slowly(loan)
     }
 
+    #[cold]
     fn check_slowly(&mut self, loan: Loan<H, M>) -> Option<Loan<H, M>> {
         self.home = Some(loan.home.clone());
         let index = loan.index();
@@ -348,12 +365,12 @@ where
         if let Some(effects) = effects {
             shared.perform(effects, Place::Anywhere);
         }
-        AcquireError::Timeout {
+        AcquireError::Timeout(Box::new(AcquireTimeout {
             phase,
             waited: self.waited(),
             status,
             last_create_error,
-        }
+        }))
     }
 
     fn failed(&mut self, failure: Failure<M::Error>) -> AcquireError<M::Error> {
@@ -362,12 +379,12 @@ where
             Failure::Panicked(what) => AcquireError::CreatePanicked(what),
             Failure::TimedOut(after) => {
                 let mut ledger = self.shared().ledger.lock();
-                AcquireError::Timeout {
+                AcquireError::Timeout(Box::new(AcquireTimeout {
                     phase: Phase::Create,
                     waited: self.waited().max(after),
                     status: ledger.status(),
                     last_create_error: None,
-                }
+                }))
             }
         }
     }
@@ -402,17 +419,32 @@ where
     }
 }
 
-impl<H, M> Drop for Attempt<'_, H, M>
+impl<H, M> Attempt<'_, H, M>
 where
     H: Borrow<Arc<Shared<M>>>,
     M: Manager,
 {
-    fn drop(&mut self) {
+    /// Gives its place in the queue up.
+    #[cold]
+    fn leave(&mut self) {
         if let State::Queued(ticket) | State::Asleep(ticket) =
             std::mem::replace(&mut self.state, State::Done)
         {
             let effects = self.shared().ledger.lock().cancel(ticket);
             self.shared().perform(effects, Place::Anywhere);
+        }
+    }
+}
+
+impl<H, M> Drop for Attempt<'_, H, M>
+where
+    H: Borrow<Arc<Shared<M>>>,
+    M: Manager,
+{
+    #[inline]
+    fn drop(&mut self) {
+        if let State::Queued(_) | State::Asleep(_) = self.state {
+            self.leave();
         }
     }
 }
@@ -426,7 +458,10 @@ where
 
     fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Without the budget: a thread cannot yield to get a new one.
-        self.advance(cx)
+        match self.at_once() {
+            Some(loan) => Poll::Ready(Ok(loan)),
+            None => self.advance(cx),
+        }
     }
 
     fn parked_until(&self) -> Option<Instant> {

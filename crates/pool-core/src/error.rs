@@ -34,21 +34,47 @@ pub enum AcquireError<E> {
         waiters: usize,
     },
     /// The time was up.
-    #[error(
-        "timed out after {waited:?} {phase} ({status}){}",
-        Trailing(last_create_error)
-    )]
-    Timeout {
-        /// What was going on when the time was up.
-        phase: Phase,
-        /// How long this caller had waited.
-        waited: Duration,
-        /// The pool at that instant.
-        status: Status,
-        /// What the last create said, if it failed and none has succeeded since: often the
-        /// real cause.
-        last_create_error: Option<Arc<str>>,
-    },
+    #[error("{0}")]
+    Timeout(Box<AcquireTimeout>),
+}
+
+/// A time that was up, and what the pool looked like then. In a box, because what an acquire returns is copied
+/// on the way, its error's room included.
+///
+/// # Examples
+/// ```
+/// use pool_core::{AcquireError, Phase};
+///
+/// fn hint(error: &AcquireError<std::io::Error>) -> Option<&'static str> {
+///     match error {
+///         AcquireError::Timeout(timeout) if timeout.phase == Phase::Wait => Some("a larger pool"),
+///         _ => None,
+///     }
+/// }
+/// # assert!(hint(&AcquireError::Closed).is_none());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AcquireTimeout {
+    /// What was going on when the time was up.
+    pub phase: Phase,
+    /// How long this caller had waited.
+    pub waited: Duration,
+    /// The pool at that instant.
+    pub status: Status,
+    /// What the last create said, if it failed and none has succeeded since: often the real cause.
+    pub last_create_error: Option<Arc<str>>,
+}
+
+impl fmt::Display for AcquireTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (waited, phase, status) = (self.waited, self.phase, self.status);
+        write!(f, "timed out after {waited:?} {phase} ({status})")?;
+        match &self.last_create_error {
+            Some(cause) => write!(f, "; the last create failed: {cause}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl<E> AcquireError<E> {
@@ -61,25 +87,13 @@ impl<E> AcquireError<E> {
     /// Whether the time was up.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        matches!(self, Self::Timeout { .. })
+        matches!(self, Self::Timeout(_))
     }
 
     /// Whether the queue was full.
     #[must_use]
     pub fn is_saturated(&self) -> bool {
         matches!(self, Self::Saturated { .. })
-    }
-}
-
-/// The optional end of the timeout message.
-struct Trailing<'a>(&'a Option<Arc<str>>);
-
-impl fmt::Display for Trailing<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(cause) => write!(f, "; the last create failed: {cause}"),
-            None => Ok(()),
-        }
     }
 }
 

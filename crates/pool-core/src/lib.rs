@@ -84,7 +84,7 @@ pub use acquire::{Acquire, AcquireOwned};
 pub use acquire_permit::{AcquirePermit, AcquirePermitOwned};
 pub use builder::Builder;
 pub use drain::Drain;
-pub use error::{AcquireError, ConfigError, DrainError, Holder, Phase};
+pub use error::{AcquireError, AcquireTimeout, ConfigError, DrainError, Holder, Phase};
 pub use guard::{Guard, OwnedGuard};
 pub use limits::Limits;
 pub use manager::{CreateCx, Manager, Metrics, Reason, Reject, Verdict};

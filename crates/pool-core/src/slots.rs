@@ -57,6 +57,7 @@ pub(crate) struct Slots<R> {
 /// Slots that were made together, and the marks of each; they never move.
 struct Segment<R> {
     start: usize,
+    first_word: usize,
     idle: Box<[Marks]>,
     vacant: Box<[Marks]>,
     slots: NonNull<[Slot<R>]>,
@@ -84,9 +85,27 @@ pub(crate) struct Claim<R> {
     contents: PhantomData<Box<R>>,
 }
 
+/// Where a slot's marks are: 64 for each word before it, in all segments, plus its bit. Kept beside the number,
+/// because a division by 63 would show on the fast path.
+#[derive(Clone, Copy, Debug)]
+struct Place(u32);
+
+impl Place {
+    #[inline]
+    fn word(self) -> usize {
+        self.0 as usize / 64
+    }
+
+    #[inline]
+    fn mark(self) -> u64 {
+        1 << (self.0 % 64)
+    }
+}
+
 struct Slot<R> {
     contents: UnsafeCell<Option<Occupant<R>>>,
     index: u32,
+    place: Place,
     // Figures for people that order nothing, hence `Relaxed` throughout: they may be read while the slot is
     // claimed by somebody else.
     id: AtomicU64,
@@ -112,7 +131,7 @@ impl<R> Slots<R> {
     /// `count` vacant slots, at least one.
     pub(crate) fn new(count: usize) -> Self {
         Self {
-            first: Segment::new(0, count.max(1), false),
+            first: Segment::new(0, 0, count.max(1), false),
             owned: PhantomData,
         }
     }
@@ -153,7 +172,8 @@ impl<R> Slots<R> {
     /// In use -> idle. Gives the claim back if that must happen under the lock.
     #[inline]
     pub(crate) fn put(&self, claim: Claim<R>) -> Result<(), Claim<R>> {
-        let (marks, mark) = self.idle_mark(claim.index());
+        let place = claim.slot().place;
+        let (marks, mark) = (self.idle_word(place), place.mark());
         let mut seen = marks.0.load(Ordering::Relaxed);
         loop {
             if seen & SLOW != 0 {
@@ -232,8 +252,9 @@ impl<R> Slots<R> {
 
     /// In use -> idle, raised or not.
     pub(crate) fn keep(&self, claim: Claim<R>) {
-        let (marks, mark) = self.idle_mark(claim.index());
-        marks.0.fetch_or(mark, Ordering::Release);
+        let place = claim.slot().place;
+        let marks = self.idle_word(place);
+        marks.0.fetch_or(place.mark(), Ordering::Release);
     }
 
     /// Vacant -> creating: the lowest one. There is always one: more slots are made, as many again as there
@@ -250,7 +271,7 @@ impl<R> Slots<R> {
         let more = max.saturating_sub(count).clamp(1, count.max(MARKS));
         let segment = last
             .next
-            .get_or_init(|| Box::new(Segment::new(count, more, raised)));
+            .get_or_init(|| Box::new(Segment::after(last, more, raised)));
         match take(segment) {
             Some(claim) => claim,
             None => unreachable!("a new segment has at least one vacant slot"),
@@ -299,12 +320,19 @@ impl<R> Slots<R> {
     }
 
     #[inline]
-    fn idle_mark(&self, index: u32) -> (&Marks, u64) {
-        let (segment, at, bit) = self.locate(index);
-        (&segment.idle[at], 1 << bit)
+    fn idle_word(&self, place: Place) -> &Marks {
+        let mut segment = &self.first;
+        loop {
+            if let Some(marks) = segment.idle.get(place.word() - segment.first_word) {
+                return marks;
+            }
+            match segment.next.get() {
+                Some(next) => segment = next,
+                None => unreachable!("a slot is in a segment"),
+            }
+        }
     }
 
-    #[inline]
     fn locate(&self, index: u32) -> (&Segment<R>, usize, u32) {
         let index = index as usize;
         let mut segment = &self.first;
@@ -328,11 +356,20 @@ pub(crate) struct LoanRecord {
 }
 
 impl<R> Segment<R> {
-    fn new(start: usize, count: usize, raised: bool) -> Self {
-        let slots: Box<[Slot<R>]> = (start..start + count)
-            .map(|index| Slot {
+    fn after(last: &Self, count: usize, raised: bool) -> Self {
+        let (start, word) = (
+            last.start + last.slots.len(),
+            last.first_word + last.idle.len(),
+        );
+        Self::new(start, word, count, raised)
+    }
+
+    fn new(start: usize, first_word: usize, count: usize, raised: bool) -> Self {
+        let slots: Box<[Slot<R>]> = (0..count)
+            .map(|at| Slot {
                 contents: UnsafeCell::new(None),
-                index: index as u32,
+                index: (start + at) as u32,
+                place: Place(((first_word + at / MARKS) * 64 + at % MARKS) as u32),
                 id: AtomicU64::new(0),
                 since: AtomicU64::new(0),
                 caller: AtomicPtr::new(ptr::null_mut()),
@@ -346,6 +383,7 @@ impl<R> Segment<R> {
         };
         Self {
             start,
+            first_word,
             idle: (0..words).map(|_| idle()).collect(),
             vacant: (0..words).map(vacant).collect(),
             slots: NonNull::from(Box::leak(slots)),

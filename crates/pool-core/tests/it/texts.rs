@@ -1,7 +1,7 @@
-use std::{panic::Location, sync::Arc, time::Duration};
+use std::{panic::Location, time::Duration};
 
 use insta::assert_snapshot;
-use pool_core::{AcquireError, Guard, Limits, Pool, Semaphore};
+use pool_core::{Guard, Limits, Pool, Semaphore};
 
 use crate::scripted::{Scripted, Step, poll, ready};
 
@@ -74,16 +74,15 @@ async fn each_acquire_error_says_what_happened() {
     assert_snapshot!(pool.acquire().await.unwrap_err(), @"the pool is closed");
 }
 
-#[test]
-fn a_timeout_tells_the_phase_and_the_last_create_error() {
-    let pool = Scripted::default().pool(1);
-    let error = AcquireError::<std::io::Error>::Timeout {
-        phase: pool_core::Phase::Create,
-        waited: SECOND,
-        status: pool.status(),
-        last_create_error: Some(Arc::from("connection refused")),
-    };
-    assert_snapshot!(error, @"timed out after 1s waiting for a resource to be created (0 of 1 slots; 0 waiting); the last create failed: connection refused");
+#[tokio::test(start_paused = true)]
+async fn a_timeout_tells_the_phase_and_the_last_create_error() {
+    let pool = Scripted::default()
+        .on_create(Step::Fail)
+        .on_create(Step::Hang)
+        .pool(1);
+    pool.acquire().await.unwrap_err();
+    let error = pool.acquire().deadline(SECOND).await.unwrap_err();
+    assert_snapshot!(error, @"timed out after 1s waiting for a resource to be created (1 of 1 slots: 1 creating; 1 waiting); the last create failed: told to fail");
     assert_snapshot!(pool_core::Phase::Recycle, @"checking a reused resource");
 }
 
