@@ -266,7 +266,7 @@ where
     #[inline(always)]
     fn check(&mut self, claim: Claim<M::Resource>) -> Option<Loan<H, M>> {
         let mut loan = self.loan(claim);
-        if check::passes_at_once(&mut loan) {
+        if check::passes_at_once(&mut loan) || check::is_fresh_enough(&loan) {
             loan.lend(self.caller);
             return Some(loan);
         }

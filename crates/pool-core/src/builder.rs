@@ -1,12 +1,17 @@
 //! How a pool is configured.
 
-use std::{collections::BTreeMap, fmt, sync::atomic::AtomicUsize, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::atomic::{AtomicBool, AtomicUsize},
+    time::Duration,
+};
 
 use tokio::runtime::Handle;
 
 use crate::{
-    clock::Clock, error::ConfigError, ledger::Ledger, limits::Limits, manager::Manager, pool::Pool,
-    shared::Shared, sync::Lock, timer::Timers, upkeep::Upkeep,
+    clock::Clock, error::ConfigError, expiry, hot::Hot, ledger::Ledger, limits::Limits,
+    manager::Manager, pool::Pool, shared::Shared, sync::Lock, timer::Timers, upkeep::Upkeep,
 };
 
 /// Configures a [`Pool`]. See [`Limits`] for the defaults.
@@ -61,6 +66,18 @@ impl<M: Manager> Builder<M> {
         self
     }
 
+    /// See [`Limits::min_idle`].
+    pub fn min_idle(mut self, min_idle: usize) -> Self {
+        self.limits.min_idle = min_idle;
+        self
+    }
+
+    /// See [`Limits::create_concurrency`].
+    pub fn create_concurrency(mut self, create_concurrency: usize) -> Self {
+        self.limits.create_concurrency = create_concurrency;
+        self
+    }
+
     /// See [`Limits::max_waiters`].
     pub fn max_waiters(mut self, max_waiters: usize) -> Self {
         self.limits.max_waiters = max_waiters;
@@ -97,6 +114,36 @@ impl<M: Manager> Builder<M> {
         self
     }
 
+    /// See [`Limits::check_after`].
+    pub fn check_after(mut self, after: Duration) -> Self {
+        self.limits.check_after = after;
+        self
+    }
+
+    /// See [`Limits::idle_timeout`].
+    pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.limits.idle_timeout = timeout;
+        self
+    }
+
+    /// See [`Limits::max_lifetime`].
+    pub fn max_lifetime(mut self, age: Option<Duration>) -> Self {
+        self.limits.max_lifetime = age;
+        self
+    }
+
+    /// See [`Limits::max_uses`].
+    pub fn max_uses(mut self, uses: Option<u32>) -> Self {
+        self.limits.max_uses = uses;
+        self
+    }
+
+    /// See [`Limits::leak_after`].
+    pub fn leak_after(mut self, after: Option<Duration>) -> Self {
+        self.limits.leak_after = after;
+        self
+    }
+
     /// The runtime for the pool's own work on threads that have none. Without this, it is the one
     /// that [`build`](Builder::build) is called in, if any.
     pub fn runtime(mut self, runtime: Handle) -> Self {
@@ -104,7 +151,7 @@ impl<M: Manager> Builder<M> {
         self
     }
 
-    /// The pool. Starts nothing.
+    /// The pool. Starts nothing but the creates that [`Limits::min_idle`] asks for.
     ///
     /// # Errors
     /// The first limit that is out of its range, by name.
@@ -115,8 +162,9 @@ impl<M: Manager> Builder<M> {
 
     fn assemble(self) -> Pool<M> {
         let runtime = self.runtime.or_else(|| Handle::try_current().ok());
-        Pool::from_shared(Shared {
+        let pool = Pool::from_shared(Shared {
             manager: self.manager,
+            hot: Hot::new(&self.limits),
             ledger: Ledger::new(self.limits),
             creates: Lock::new(BTreeMap::new()),
             returns: Lock::new(BTreeMap::new()),
@@ -124,7 +172,12 @@ impl<M: Manager> Builder<M> {
             timers: Timers::new(),
             clock: Clock::new(),
             handles: AtomicUsize::new(1),
-        })
+            expiry: AtomicBool::new(false),
+        });
+        if self.limits.min_idle > 0 {
+            expiry::watch(pool.shared());
+        }
+        pool
     }
 }
 

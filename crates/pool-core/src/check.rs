@@ -44,6 +44,17 @@ where
     })
 }
 
+/// Whether it was used so shortly ago that it needs no check.
+pub(crate) fn is_fresh_enough<H, M>(loan: &Loan<H, M>) -> bool
+where
+    H: Borrow<Arc<Shared<M>>>,
+    M: Manager,
+{
+    let (shared, since) = (loan.shared(), loan.since());
+    let check_after = shared.hot.check_after();
+    check_after > 0 && since > 0 && shared.clock.now().saturating_sub(since) < check_after
+}
+
 /// Whether there is nothing to check, or the check passes without a wait and without memory.
 ///
 /// A future of at most one byte has captured neither the resource nor the manager (an `async`

@@ -40,7 +40,8 @@ struct Dial {
 impl Clock {
     pub(crate) fn new() -> Self {
         let (coarse, reads, window) = Default::default();
-        let (epoch, used) = (Instant::now(), AtomicBool::new(false));
+        let epoch = tokio::time::Instant::now().into_std();
+        let used = AtomicBool::new(false);
         Self(Arc::new(Dial {
             epoch,
             coarse,
@@ -62,6 +63,16 @@ impl Clock {
             self.0.used.store(true, Ordering::Relaxed);
         }
         coarse
+    }
+
+    /// The present, exactly; by tokio's clock where that is paused.
+    pub(crate) fn now(&self) -> u64 {
+        self.0.now()
+    }
+
+    /// A stamp as a point in time.
+    pub(crate) fn instant(&self, stamp: u64) -> Instant {
+        self.0.epoch + Duration::from_nanos(stamp - 1)
     }
 
     /// How long ago this stamp was taken, give or take a tick; nothing for 0.
@@ -112,7 +123,9 @@ impl Dial {
 
     fn now(&self) -> u64 {
         // 584 years of nanoseconds fit.
-        (self.epoch.elapsed().as_nanos() as u64).max(1)
+        let now = tokio::time::Instant::now().into_std();
+        // One more, so that it is never 0 and differences are exact.
+        now.saturating_duration_since(self.epoch).as_nanos() as u64 + 1
     }
 }
 

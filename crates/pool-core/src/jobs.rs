@@ -10,11 +10,11 @@ use std::{
     pin::pin,
     sync::Arc,
     task::Poll,
-    time::Instant,
 };
 
 use crate::{
     effects::Failure,
+    expiry,
     foreign::{Fault, forget_panics, guarded, panic_message},
     loan::{Loan, Phase, Terms},
     manager::{CreateCx, Manager, Reason},
@@ -173,16 +173,17 @@ impl<M: Manager> Creating<M> {
         };
         self.forget(&claim);
         let index = claim.index() as usize;
-        let id = self.shared.ledger.lock().name(&claim);
+        let id = self.shared.ledger.lock().next_id();
+        claim.set_born(id, self.shared.clock.now());
         *claim.get_mut() = Some(Occupant {
             resource,
-            created: Instant::now(),
             uses: 0,
             terms: Terms::new(Phase::Kept),
         });
         tracing::debug!(id, index, "created a resource");
         let effects = self.shared.ledger.lock().created(claim);
         self.shared.perform(effects, Place::Anywhere);
+        expiry::watch(&self.shared);
     }
 
     fn failed(&mut self, failure: Failure<M::Error>) {

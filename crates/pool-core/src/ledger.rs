@@ -25,11 +25,13 @@ use std::{panic::Location, sync::Arc, task::Waker};
 
 use crate::{
     effects::{Admission, Ask, Effects, Failure, Grant},
+    expiry::lifetime,
+    hot::nanos,
     limits::Limits,
     manager::Reason,
     queue::{End, Look, Priority, Queue, Request, Ticket},
     records::{Records, State},
-    slots::{Claim, LoanRecord, Slots},
+    slots::{Claim, Facts, Slots},
     status::Status,
     sync::{Lock, LockGuard},
 };
@@ -57,6 +59,15 @@ struct Books<R, E> {
 pub(crate) struct Session<'a, R, E> {
     slots: &'a Slots<R>,
     books: LockGuard<'a, Books<R, E>>,
+}
+
+/// A loan that lasts longer than it should.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Overdue {
+    pub(crate) index: u32,
+    pub(crate) id: u64,
+    pub(crate) since: u64,
+    pub(crate) caller: &'static Location<'static>,
 }
 
 /// Slots that are made before any is needed: more come as they are.
@@ -140,11 +151,8 @@ impl<R, E> Session<'_, R, E> {
     }
 
     /// Who has what, by slot.
-    pub(crate) fn loans(&mut self) -> Vec<(u32, LoanRecord)> {
-        self.raise();
-        let live = self.books.records.live();
-        live.filter_map(|index| Some((index, self.slots.loan(index)?)))
-            .collect()
+    pub(crate) fn loans(&mut self) -> Vec<Facts> {
+        self.live().filter(|slot| !slot.idle).collect()
     }
 
     // Acquire.
@@ -181,7 +189,8 @@ impl<R, E> Session<'_, R, E> {
         if ask.end == End::Back && waiters >= bound {
             return Admission::Saturated { waiters };
         }
-        let creates = room > 0 && waiters >= creating;
+        let creates =
+            room > 0 && waiters >= creating && creating < self.books.limits.create_concurrency;
         if !creates && spare.is_none() {
             return Admission::NeedsWaker;
         }
@@ -290,18 +299,20 @@ impl<R, E> Session<'_, R, E> {
 
     // What becomes of a create.
 
-    /// A number for a new resource in this slot.
-    pub(crate) fn name(&mut self, claim: &Claim<R>) -> u64 {
+    /// A number for a new resource.
+    pub(crate) fn next_id(&mut self) -> u64 {
         let id = self.books.next_id;
         self.books.next_id += 1;
-        claim.set_id(id);
         id
     }
 
     /// Creating -> the next in line, or idle.
     pub(crate) fn created(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
         self.books.last_create_error = None;
-        self.hand_on(claim, Grant::Fresh)
+        let mut effects = self.hand_on(claim, Grant::Fresh);
+        // One may have waited for its turn to begin.
+        self.cover(&mut effects);
+        effects
     }
 
     /// Creating -> vacant. The failure goes to the waiter whose turn is next; the others still
@@ -342,6 +353,70 @@ impl<R, E> Session<'_, R, E> {
         }
         self.cover(&mut effects);
         effects
+    }
+
+    /// Has all that exists destroyed, what is idle at once.
+    pub(crate) fn refresh(&mut self) -> Effects<Claim<R>, E> {
+        let mut effects = Effects::none();
+        self.raise();
+        for index in 0..self.slots.count() as u32 {
+            // A create that is under way began before, too.
+            self.slots.retire(index, Reason::Refreshed);
+        }
+        while let Some(claim) = self.slots.take_last() {
+            self.doom(claim, Reason::Refreshed, &mut effects);
+        }
+        self.cover(&mut effects);
+        effects
+    }
+
+    /// Ends what is idle for too long or too old, the coldest first, and keeps `min_idle` ready. Also says who
+    /// holds something for too long. `now` is by the pool's clock.
+    pub(crate) fn expire(&mut self, now: u64) -> (Effects<Claim<R>, E>, Vec<Overdue>) {
+        let (mut effects, mut overdue) = (Effects::none(), Vec::new());
+        let limits = self.books.limits;
+        let mut live: Vec<_> = self.live().collect();
+        live.reverse();
+        let mut spare = self.slots.idle().saturating_sub(limits.min_idle);
+        for slot in live {
+            let reached = |since: u64, limit: u64| now.saturating_sub(since) >= limit;
+            let too_old = limits
+                .max_lifetime
+                .is_some_and(|limit| reached(slot.created, lifetime(limit, slot.id)));
+            let unused = limits.idle_timeout.is_some_and(|limit| {
+                slot.idle && spare > 0 && reached(slot.since.max(slot.created), nanos(limit))
+            });
+            let why = if too_old {
+                Reason::MaxLifetime
+            } else {
+                Reason::Idle
+            };
+            match self.slots.take_at(slot.index) {
+                Some(claim) if too_old || unused => {
+                    spare = spare.saturating_sub(1);
+                    self.doom(claim, why, &mut effects);
+                }
+                Some(claim) => self.slots.keep(claim),
+                None if too_old => self.slots.retire(slot.index, why),
+                None => {}
+            }
+            let leaked = limits.leak_after.is_some_and(|limit| {
+                !slot.idle && slot.since > 0 && reached(slot.since, nanos(limit))
+            });
+            if let Some(caller) = slot.caller.filter(|_| leaked) {
+                let Facts {
+                    index, id, since, ..
+                } = slot;
+                overdue.push(Overdue {
+                    index,
+                    id,
+                    since,
+                    caller,
+                });
+            }
+        }
+        self.cover(&mut effects);
+        (effects, overdue)
     }
 
     /// Refuses from now on, sends all who wait away, and destroys what is idle.
@@ -403,6 +478,12 @@ impl<R, E> Session<'_, R, E> {
         Some(claim)
     }
 
+    fn live(&mut self) -> impl Iterator<Item = Facts> {
+        self.raise();
+        let live = self.books.records.live();
+        live.map(|index| self.slots.facts(index))
+    }
+
     fn raise(&mut self) {
         if !self.books.raised {
             self.books.raised = true;
@@ -420,11 +501,13 @@ impl<R, E> Session<'_, R, E> {
         let index = claim.index();
         if self.books.closed {
             self.doom(claim, Reason::Closed, &mut effects);
+        } else if let Some(why) = claim.retired() {
+            self.doom(claim, why, &mut effects);
         } else if self.is_over() {
             self.doom(claim, Reason::Shrunk, &mut effects);
         } else if self.books.queue.waiting() > 0 {
             self.books.records.set(index, State::Live);
-            claim.set_lent_since(0);
+            claim.set_since(0);
             if let Ok((caller, waker)) = self.books.queue.grant(grant(claim)) {
                 if let Some(caller) = caller {
                     self.slots.set_caller(index, caller);
@@ -456,10 +539,16 @@ impl<R, E> Session<'_, R, E> {
         self.tell_drains(effects);
     }
 
-    /// Starts a create for each waiter that no create under way will serve, as far as there is
-    /// room. Recomputed from the numbers each time; counting wake-ups instead would drift.
+    /// Starts a create for each waiter that no create under way will serve, and for each that is to be kept
+    /// ready, as far as there is room. Recomputed from the numbers each time; counting wake-ups instead would drift.
     fn cover(&mut self, effects: &mut Effects<Claim<R>, E>) {
-        while self.books.queue.waiting() > self.books.records.count(State::Creating)
+        let mut wanted = self.books.queue.waiting();
+        if self.books.limits.min_idle > 0 {
+            self.raise();
+            wanted += self.books.limits.min_idle.saturating_sub(self.slots.idle());
+        }
+        let wanted = wanted.min(self.books.limits.create_concurrency);
+        while wanted > self.books.records.count(State::Creating)
             && self.books.records.size() < self.books.limits.max_size
             && !self.books.closed
         {

@@ -29,6 +29,11 @@ pub struct Limits {
     /// How many resources may exist at once, whatever they are doing: 1 to
     /// [`Limits::MAX_SIZE`]; 10 by default.
     pub max_size: usize,
+    /// How many resources are kept ready: made before anybody asks, and again after one has gone. At most
+    /// `max_size`; 0 by default.
+    pub min_idle: usize,
+    /// How many creates may be under way at once: at least 1; 16 by default.
+    pub create_concurrency: usize,
     /// How many callers may wait beyond those that a running create will serve; the next one is
     /// refused with `Saturated`. 65536 by default; 0 means that nobody waits for a return.
     pub max_waiters: usize,
@@ -46,6 +51,19 @@ pub struct Limits {
     /// The longest that one destroy may take before its slot is freed all the same, and how long
     /// a create may go on after close. `None` waits for ever; 10 s by default.
     pub destroy_timeout: Option<Duration>,
+    /// A resource that was used less than this ago is lent without a check. 0 by default: each is checked.
+    pub check_after: Duration,
+    /// For how long a resource may be idle before it is destroyed, those apart that `min_idle` keeps; the
+    /// coldest first. `None` keeps them; none by default.
+    pub idle_timeout: Option<Duration>,
+    /// How old a resource may become: it is destroyed when it is idle or comes back, up to a tenth earlier, so
+    /// that what was made together does not end together. `None` keeps them; none by default.
+    pub max_lifetime: Option<Duration>,
+    /// How often a resource may be lent before it is destroyed: at least 1. `None` keeps them; none by default.
+    pub max_uses: Option<u32>,
+    /// For how long a resource may be held before that is told, once, with the place where it was acquired.
+    /// `None` tells nothing; none by default.
+    pub leak_after: Option<Duration>,
 }
 
 impl Limits {
@@ -60,6 +78,15 @@ impl Limits {
         if self.max_size == 0 || self.max_size > Self::MAX_SIZE {
             return Err(ConfigError::new("max_size", self.max_size, "1 to 1048576"));
         }
+        if self.min_idle > self.max_size {
+            return Err(ConfigError::new("min_idle", self.min_idle, "0 to max_size"));
+        }
+        if self.create_concurrency == 0 {
+            return Err(ConfigError::new("create_concurrency", 0, "1 or more"));
+        }
+        if self.max_uses == Some(0) {
+            return Err(ConfigError::new("max_uses", 0, "1 or more, or none"));
+        }
         // A zero acquire timeout has a meaning (never wait); a zero for the pool's own work would
         // make every create that is not ready at once a failure.
         let own_work = [
@@ -67,6 +94,9 @@ impl Limits {
             ("recycle_timeout", self.recycle_timeout),
             ("reset_timeout", self.reset_timeout),
             ("destroy_timeout", self.destroy_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("max_lifetime", self.max_lifetime),
+            ("leak_after", self.leak_after),
         ];
         for (field, timeout) in own_work {
             if timeout == Some(Duration::ZERO) {
@@ -81,12 +111,19 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_size: 10,
+            min_idle: 0,
+            create_concurrency: 16,
             max_waiters: 1 << 16,
             acquire_timeout: Some(Duration::from_secs(30)),
             create_timeout: Some(Duration::from_secs(30)),
             recycle_timeout: Some(Duration::from_secs(5)),
             reset_timeout: Some(Duration::from_secs(5)),
             destroy_timeout: Some(Duration::from_secs(10)),
+            check_after: Duration::ZERO,
+            idle_timeout: None,
+            max_lifetime: None,
+            max_uses: None,
+            leak_after: None,
         }
     }
 }

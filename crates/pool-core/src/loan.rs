@@ -91,7 +91,7 @@ where
     pub(crate) fn lend(&mut self, caller: &'static Location<'static>) {
         let stamp = self.shared().clock.stamp();
         let claim = self.claim();
-        claim.set_lent_since(stamp);
+        claim.set_since(stamp);
         claim.set_caller(caller);
         let occupant = self.occupant_mut();
         occupant.terms.phase = Phase::Lent;
@@ -148,8 +148,13 @@ where
         self.claim().index()
     }
 
+    /// When the last loan ended, if anybody wants to know, until this one is lent.
+    pub(crate) fn since(&self) -> u64 {
+        self.claim().since()
+    }
+
     pub(crate) fn held_for(&self) -> std::time::Duration {
-        self.shared().clock.since(self.claim().lent_since())
+        self.shared().clock.since(self.claim().since())
     }
 
     #[inline]
@@ -158,7 +163,7 @@ where
         Metrics {
             id: claim.id(),
             index: claim.index() as usize,
-            created: occupant.created,
+            created: self.shared().clock.instant(claim.created()),
             uses: u64::from(occupant.uses),
         }
     }
@@ -200,12 +205,14 @@ where
     /// What is to become of it, now that it is dropped.
     #[inline]
     fn verdict(&mut self) -> Result<Verdict, Reason> {
-        let metrics = self.metrics();
+        let (metrics, retired) = (self.metrics(), self.claim().retired());
         let (shared, occupant) = self.parts_mut();
         let Occupant {
-            resource, terms, ..
+            resource,
+            terms,
+            uses,
         } = occupant;
-        if let Some(why) = terms.poison {
+        if let Some(why) = terms.poison.or(retired) {
             return Err(why);
         }
         let excused = terms.born_in_panic && terms.phase == Phase::Lent;
@@ -215,6 +222,9 @@ where
             Phase::Checking | Phase::Kept => Ok(Verdict::Keep),
             Phase::Resetting => Err(Reason::ResetFailed),
             Phase::Lent => {
+                if *uses >= shared.hot.max_uses() {
+                    return Err(Reason::MaxUses);
+                }
                 let inspect = || shared.manager.inspect(resource, &metrics);
                 catch_unwind(AssertUnwindSafe(inspect)).map_err(|_| Reason::Panicked)
             }
@@ -238,6 +248,9 @@ where
             return;
         };
         let shared = self.home.borrow();
+        if shared.hot.stamps() {
+            claim.set_since(shared.clock.stamp());
+        }
         // Before and after it is lent, the ledger may count it among those that are looked at.
         if verdict != Ok(Verdict::Keep) || phase != Phase::Lent || awaited {
             settle(shared, claim, verdict, awaited);

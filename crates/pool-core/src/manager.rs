@@ -283,10 +283,38 @@ pub enum Reason {
     Panicked,
     /// [`Pool::retain`](crate::Pool::retain) did not keep it.
     NotRetained,
+    /// It was idle for too long: [`Limits::idle_timeout`](crate::Limits::idle_timeout).
+    Idle,
+    /// It had become too old: [`Limits::max_lifetime`](crate::Limits::max_lifetime).
+    MaxLifetime,
+    /// It had been lent often enough: [`Limits::max_uses`](crate::Limits::max_uses).
+    MaxUses,
+    /// [`Pool::refresh`](crate::Pool::refresh) retired it.
+    Refreshed,
     /// The pool became smaller.
     Shrunk,
     /// The pool is closed.
     Closed,
+}
+
+impl Reason {
+    /// By their numbers.
+    pub(crate) const ALL: [Self; 14] = [
+        Self::Rejected,
+        Self::TimedOut,
+        Self::Inspected,
+        Self::ResetFailed,
+        Self::Broken,
+        Self::Discarded,
+        Self::Panicked,
+        Self::NotRetained,
+        Self::Idle,
+        Self::MaxLifetime,
+        Self::MaxUses,
+        Self::Refreshed,
+        Self::Shrunk,
+        Self::Closed,
+    ];
 }
 
 impl fmt::Display for Reason {
@@ -300,8 +328,24 @@ impl fmt::Display for Reason {
             Self::Discarded => "discarded",
             Self::Panicked => "its user panicked",
             Self::NotRetained => "not retained",
+            Self::Idle => "idle for too long",
+            Self::MaxLifetime => "too old",
+            Self::MaxUses => "used often enough",
+            Self::Refreshed => "refreshed",
             Self::Shrunk => "the pool became smaller",
             Self::Closed => "the pool is closed",
         })
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::Reason;
+
+    /// Private, because a slot keeps the number and not the reason.
+    #[test]
+    fn each_reason_is_found_by_its_number() {
+        let numbers = Reason::ALL.map(|reason| reason as usize);
+        assert!(numbers.iter().copied().eq(0..Reason::ALL.len()));
     }
 }

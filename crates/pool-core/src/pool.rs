@@ -12,6 +12,7 @@ use crate::{
     builder::Builder,
     drain::Drain,
     error::{AcquireError, ConfigError},
+    expiry,
     guard::{Guard, OwnedGuard},
     limits::Limits,
     loan::{Loan, Phase},
@@ -71,7 +72,6 @@ impl<M: Manager> Pool<M> {
         Self(Arc::new(shared))
     }
 
-    #[cfg(all(test, not(loom)))]
     pub(crate) fn shared(&self) -> &Arc<Shared<M>> {
         &self.0
     }
@@ -166,8 +166,10 @@ impl<M: Manager> Pool<M> {
         let mut limits = self.limits();
         change(&mut limits);
         limits.validate()?;
+        self.0.hot.set(&limits);
         let effects = self.0.ledger.lock().reconfigure(limits);
         self.0.perform(effects, Place::Anywhere);
+        expiry::watch(&self.0);
         Ok(())
     }
 
@@ -177,6 +179,15 @@ impl<M: Manager> Pool<M> {
     /// The size is 0 or above [`Limits::MAX_SIZE`].
     pub fn set_max_size(&self, max_size: usize) -> Result<(), ConfigError> {
         self.reconfigure(|limits| limits.max_size = max_size)
+    }
+
+    /// Replaces all that exists, as after a change of credentials: what is idle is destroyed at once, what is
+    /// in use or being created when it comes home. How many were idle.
+    pub fn refresh(&self) -> usize {
+        let effects = self.0.ledger.lock().refresh();
+        let idle = effects.rest.as_ref().map_or(0, |rest| rest.destroys.len());
+        self.0.perform(effects, Place::Anywhere);
+        idle
     }
 
     /// Keeps only those idle resources that this is true of, and destroys the others. How many

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize},
+    },
 };
 
 use crate::{
@@ -11,6 +14,7 @@ use crate::{
     effects::{Effects, Rest},
     error::Holder,
     foreign::forget_panics,
+    hot::Hot,
     jobs,
     ledger::Ledger,
     manager::Manager,
@@ -27,6 +31,7 @@ type PoolRest<M> = Rest<Claim<<M as Manager>::Resource>, <M as Manager>::Error>;
 /// One pool.
 pub(crate) struct Shared<M: Manager> {
     pub(crate) manager: M,
+    pub(crate) hot: Hot,
     /// Held for a few instructions at a time, and never while foreign code runs: no callback, no
     /// waker, no `Drop` of a resource or an error.
     pub(crate) ledger: Ledger<M::Resource, M::Error>,
@@ -39,6 +44,8 @@ pub(crate) struct Shared<M: Manager> {
     pub(crate) clock: Clock,
     /// How many `Pool`s there are; the last one closes.
     pub(crate) handles: AtomicUsize,
+    /// Whether the job of [`expiry`](crate::expiry) runs.
+    pub(crate) expiry: AtomicBool,
 }
 
 impl<M: Manager> Shared<M> {
@@ -91,10 +98,10 @@ impl<M: Manager> Shared<M> {
 
     pub(crate) fn holders(&self) -> Vec<Holder> {
         let loans = self.ledger.lock().loans();
-        let named = loans.into_iter().filter_map(|(index, loan)| {
+        let named = loans.into_iter().filter_map(|loan| {
             Some(Holder {
                 id: loan.id,
-                index: index as usize,
+                index: loan.index as usize,
                 held_for: self.clock.since(loan.since),
                 acquired_at: loan.caller?,
             })

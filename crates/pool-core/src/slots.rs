@@ -34,12 +34,11 @@ use std::{
     ptr::{self, NonNull},
     sync::{
         OnceLock,
-        atomic::{AtomicPtr, AtomicU64, Ordering},
+        atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering},
     },
-    time::Instant,
 };
 
-use crate::{loan::Terms, sync::Word};
+use crate::{loan::Terms, manager::Reason, sync::Word};
 
 /// In this word, marks are taken and set under the ledger's lock only.
 const SLOW: u64 = 1 << 63;
@@ -71,7 +70,6 @@ struct Marks(Word);
 /// A resource, and what is known about it.
 pub(crate) struct Occupant<R> {
     pub(crate) resource: R,
-    pub(crate) created: Instant,
     pub(crate) uses: u32,
     /// On what terms it is out.
     pub(crate) terms: Terms,
@@ -109,9 +107,14 @@ struct Slot<R> {
     // Figures for people that order nothing, hence `Relaxed` throughout: they may be read while the slot is
     // claimed by somebody else.
     id: AtomicU64,
-    /// When the present loan began, by the pool's clock; 0 while its borrower has not collected it.
+    /// When its resource was made, by the pool's clock.
+    created: AtomicU64,
+    /// When the present loan began, by the pool's clock; 0 while its borrower has not collected it. While idle,
+    /// when the last one ended, if anybody wants to know.
     since: AtomicU64,
     caller: AtomicPtr<Location<'static>>,
+    /// Why it is to be destroyed as soon as nobody has it, as a number; 0 for not.
+    retired: AtomicU8,
 }
 
 // SAFETY: a slot gives access to its contents only through its one `Claim`, so that two threads can never
@@ -260,7 +263,11 @@ impl<R> Slots<R> {
     /// Vacant -> creating: the lowest one. There is always one: more slots are made, as many again as there
     /// are, `max` in all if it can be.
     pub(crate) fn take_vacant(&self, max: usize, raised: bool) -> Claim<R> {
-        let take = |segment: &Segment<R>| segment.take_marked(&segment.vacant, u64::trailing_zeros);
+        let take = |segment: &Segment<R>| {
+            let claim = segment.take_marked(&segment.vacant, u64::trailing_zeros)?;
+            claim.slot().retired.store(0, Ordering::Relaxed);
+            Some(claim)
+        };
         if let Some(claim) = self.segments().find_map(take) {
             return claim;
         }
@@ -284,31 +291,33 @@ impl<R> Slots<R> {
         segment.vacant[at].0.fetch_or(1 << bit, Ordering::Release);
     }
 
-    /// Who has it, and since when; `None` while it is marked. Exact while raised.
-    pub(crate) fn loan(&self, index: u32) -> Option<LoanRecord> {
+    /// What is known of a live slot without a claim to it. Exact while raised.
+    pub(crate) fn facts(&self, index: u32) -> Facts {
         let (segment, at, bit) = self.locate(index);
-        let marked = |marks: &[Marks]| marks[at].0.load(Ordering::Relaxed) & (1 << bit) != 0;
-        if marked(&segment.idle) || marked(&segment.vacant) {
-            return None;
-        }
-        let slot = segment.slot(at, bit);
-        // SAFETY: slots live as long as their segment, and only atomics are read.
-        let slot = unsafe { slot.as_ref() };
+        let slot = segment.shared(at, bit);
         let caller = slot.caller.load(Ordering::Relaxed);
-        Some(LoanRecord {
+        Facts {
+            index,
+            idle: segment.idle[at].0.load(Ordering::Relaxed) & (1 << bit) != 0,
             id: slot.id.load(Ordering::Relaxed),
+            created: slot.created.load(Ordering::Relaxed),
             since: slot.since.load(Ordering::Relaxed),
             // SAFETY: null, or a reference that lives for ever.
             caller: unsafe { caller.as_ref() },
-        })
+        }
+    }
+
+    /// Has it destroyed as soon as it comes back. Raised, or its user may miss it.
+    pub(crate) fn retire(&self, index: u32, why: Reason) {
+        let (segment, at, bit) = self.locate(index);
+        let slot = segment.shared(at, bit);
+        slot.retired.store(why as u8 + 1, Ordering::Relaxed);
     }
 
     /// Notes who has it.
     pub(crate) fn set_caller(&self, index: u32, caller: &'static Location<'static>) {
         let (segment, at, bit) = self.locate(index);
-        let slot = segment.slot(at, bit);
-        // SAFETY: slots live as long as their segment, and only atomics are written.
-        let slot = unsafe { slot.as_ref() };
+        let slot = segment.shared(at, bit);
         let caller = ptr::from_ref(caller).cast_mut();
         slot.caller.store(caller, Ordering::Relaxed);
     }
@@ -347,10 +356,13 @@ impl<R> Slots<R> {
     }
 }
 
-/// What is known of a slot that somebody has.
+/// What is known of a live slot without a claim to it. Times are by the pool's clock.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LoanRecord {
+pub(crate) struct Facts {
+    pub(crate) index: u32,
+    pub(crate) idle: bool,
     pub(crate) id: u64,
+    pub(crate) created: u64,
     pub(crate) since: u64,
     pub(crate) caller: Option<&'static Location<'static>>,
 }
@@ -371,6 +383,8 @@ impl<R> Segment<R> {
                 index: (start + at) as u32,
                 place: Place(((first_word + at / MARKS) * 64 + at % MARKS) as u32),
                 id: AtomicU64::new(0),
+                created: AtomicU64::new(0),
+                retired: AtomicU8::new(0),
                 since: AtomicU64::new(0),
                 caller: AtomicPtr::new(ptr::null_mut()),
             })
@@ -401,6 +415,13 @@ impl<R> Segment<R> {
         let first: NonNull<Slot<R>> = self.slots.cast();
         // SAFETY: inside of the allocation, by the assertion.
         unsafe { first.add(within) }
+    }
+
+    /// The slot, for what needs no claim to it.
+    fn shared(&self, at: usize, bit: u32) -> &Slot<R> {
+        // SAFETY: slots live as long as their segment. A shared slot gives access to its atomics; to its
+        // contents only by a claim.
+        unsafe { self.slot(at, bit).as_ref() }
     }
 
     /// The claim of whoever has just taken a mark.
@@ -479,16 +500,31 @@ impl<R> Claim<R> {
         self.slot().id.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_id(&self, id: u64) {
-        self.slot().id.store(id, Ordering::Relaxed);
+    /// A new resource is in it.
+    pub(crate) fn set_born(&self, id: u64, created: u64) {
+        let slot = self.slot();
+        slot.id.store(id, Ordering::Relaxed);
+        slot.created.store(created, Ordering::Relaxed);
     }
 
-    pub(crate) fn lent_since(&self) -> u64 {
+    pub(crate) fn created(&self) -> u64 {
+        self.slot().created.load(Ordering::Relaxed)
+    }
+
+    /// Why it is to be destroyed.
+    #[inline]
+    pub(crate) fn retired(&self) -> Option<Reason> {
+        let number = self.slot().retired.load(Ordering::Relaxed);
+        let index = number.checked_sub(1)?;
+        Reason::ALL.get(usize::from(index)).copied()
+    }
+
+    pub(crate) fn since(&self) -> u64 {
         self.slot().since.load(Ordering::Relaxed)
     }
 
     #[inline]
-    pub(crate) fn set_lent_since(&self, stamp: u64) {
+    pub(crate) fn set_since(&self, stamp: u64) {
         self.slot().since.store(stamp, Ordering::Relaxed);
     }
 
@@ -539,7 +575,6 @@ mod tests {
     fn occupant(resource: u32) -> Occupant<u32> {
         Occupant {
             resource,
-            created: Instant::now(),
             uses: 0,
             terms: Terms::new(Phase::Kept),
         }

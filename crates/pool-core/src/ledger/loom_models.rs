@@ -7,7 +7,6 @@ use std::{
     panic::Location,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
-    time::Instant,
 };
 
 use loom::{
@@ -60,7 +59,6 @@ fn perform(book: &Book, effects: Effects<Right, ()>) {
         for mut right in rest.creates {
             *right.get_mut() = Some(Occupant {
                 resource: Cell::new(()),
-                created: Instant::now(),
                 uses: 0,
                 terms: Terms::new(Phase::Kept),
             });

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     panic::Location,
     task::Waker,
+    time::Duration,
 };
 
 use proptest::{collection::vec, prelude::*};
@@ -38,6 +39,8 @@ enum Event {
     CreateLost(usize),
     Destroyed(usize),
     Resize(usize),
+    Refresh,
+    Expire,
     Close,
 }
 
@@ -61,6 +64,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => n.clone().prop_map(Event::CreateLost),
         3 => n.clone().prop_map(Event::Destroyed),
         1 => (1..6_usize).prop_map(Event::Resize),
+        1 => Just(Event::Refresh),
+        1 => Just(Event::Expire),
         1 => Just(Event::Close),
     ]
 }
@@ -84,15 +89,19 @@ struct Outside {
 }
 
 struct Model {
+    create_concurrency: usize,
     ledger: Ledger<(), u32>,
     outside: Outside,
 }
 
 impl Model {
-    fn new(max_size: usize) -> Self {
+    fn new(max_size: usize, min_idle: usize, create_concurrency: usize) -> Self {
         let limits = Limits {
             max_size,
             max_waiters: 6,
+            min_idle: min_idle.min(max_size),
+            create_concurrency,
+            idle_timeout: Some(Duration::from_secs(1)),
             ..Limits::default()
         };
         let outside = Outside {
@@ -101,6 +110,7 @@ impl Model {
             ..Outside::default()
         };
         Self {
+            create_concurrency,
             ledger: Ledger::new(limits),
             outside,
         }
@@ -192,6 +202,11 @@ impl Model {
                 let Some(right) = Self::take(&mut outside.in_use, n) else {
                     return;
                 };
+                if right.retired().is_some() {
+                    self.ledger.lock().discarded(right.index());
+                    outside.destroying.push(right);
+                    return;
+                }
                 match self.ledger.put(right) {
                     Ok(()) => return,
                     Err(right) => self.ledger.lock().returned(right),
@@ -271,7 +286,6 @@ impl Model {
                 let Some(right) = Self::take(&mut outside.creating, n) else {
                     return;
                 };
-                self.ledger.lock().name(&right);
                 self.ledger.lock().created(right)
             }
             Event::CreateFailed(n) => {
@@ -305,6 +319,12 @@ impl Model {
                     ..*self.ledger.lock().limits()
                 };
                 self.ledger.lock().reconfigure(limits)
+            }
+            Event::Refresh => self.ledger.lock().refresh(),
+            Event::Expire => {
+                let (effects, overdue) = self.ledger.lock().expire(u64::MAX);
+                assert!(overdue.is_empty(), "no limit asks for it");
+                effects
             }
             Event::Close => {
                 outside.closed = true;
@@ -345,7 +365,8 @@ impl Model {
         if status.waiting > 0 {
             assert_eq!(status.idle, 0);
             assert!(!outside.closed);
-            assert!(status.size >= status.max_size || status.creating >= status.waiting);
+            let covered = status.waiting.min(self.create_concurrency);
+            assert!(status.size >= status.max_size || status.creating >= covered);
         }
         if outside.closed {
             assert_eq!(status.idle, 0);
@@ -393,8 +414,11 @@ impl Model {
 
 proptest! {
     #[test]
-    fn the_books_always_balance(max_size in 1..6_usize, events in vec(event(), 0..120)) {
-        let mut model = Model::new(max_size);
+    fn the_books_always_balance(
+        (max_size, min_idle, create_concurrency) in (1..6_usize, 0..3_usize, 1..4_usize),
+        events in vec(event(), 0..120),
+    ) {
+        let mut model = Model::new(max_size, min_idle, create_concurrency);
         for event in events {
             model.step(event);
             model.check();

@@ -9,6 +9,7 @@ mod creates;
 mod deadline;
 mod fairness;
 mod guards;
+mod life;
 mod panics;
 mod resize;
 mod runtimes;

@@ -1,0 +1,139 @@
+//! What ends with time: resources that are idle for too long or too old, and loans that look like leaks. The
+//! same job keeps `min_idle` resources ready.
+//!
+//! It runs only while a limit asks for it and the pool is open, and holds the pool only while it looks.
+
+use std::{
+    collections::BTreeSet,
+    future::poll_fn,
+    sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
+};
+
+use crate::{
+    hot::nanos, ledger::Overdue, limits::Limits, manager::Manager, shared::Shared, upkeep::Place,
+};
+
+/// How often it looks: so many times within the shortest limit, but
+const LOOKS: u32 = 8;
+
+/// not more often than this,
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// and not less.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Starts the job, unless it runs or has nothing to do.
+pub(crate) fn watch<M: Manager>(shared: &Arc<Shared<M>>) {
+    // Whoever sets the flag starts it; Relaxed, since nothing else is read by it.
+    if period(shared.ledger.lock().limits()).is_none()
+        || shared.expiry.swap(true, Ordering::Relaxed)
+    {
+        return;
+    }
+    let running = Running(Arc::downgrade(shared));
+    let timers = shared.timers.clone();
+    let job = Box::pin(async move {
+        let mut told = BTreeSet::new();
+        while let Some(period) = running
+            .0
+            .upgrade()
+            .and_then(|shared| look(&shared, &mut told))
+        {
+            let mut timer = timers.after(period);
+            poll_fn(|cx| timer.poll(cx)).await;
+        }
+    });
+    shared.upkeep.send(job, Place::Anywhere);
+}
+
+/// How long until the next look; `None` when there is nothing to look for.
+fn period(limits: &Limits) -> Option<Duration> {
+    let times = [limits.idle_timeout, limits.max_lifetime, limits.leak_after];
+    let shortest = times.into_iter().flatten().min();
+    let keeps_ready = (limits.min_idle > 0).then_some(LONGEST);
+    let period = shortest.map(|time| time / LOOKS).or(keeps_ready)?;
+    Some(period.clamp(SHORTEST, LONGEST))
+}
+
+fn look<M: Manager>(shared: &Arc<Shared<M>>, told: &mut BTreeSet<(u64, u64)>) -> Option<Duration> {
+    let now = shared.clock.now();
+    let (effects, overdue, limits) = {
+        let mut ledger = shared.ledger.lock();
+        if ledger.is_closed() {
+            return None;
+        }
+        let (effects, overdue) = ledger.expire(now);
+        (effects, overdue, *ledger.limits())
+    };
+    shared.perform(effects, Place::Anywhere);
+    tell(&overdue, told, now);
+    period(&limits)
+}
+
+/// Each loan is told once.
+fn tell(overdue: &[Overdue], told: &mut BTreeSet<(u64, u64)>, now: u64) {
+    let present: BTreeSet<_> = overdue.iter().map(|loan| (loan.id, loan.since)).collect();
+    told.retain(|loan| present.contains(loan));
+    for loan in overdue {
+        if told.insert((loan.id, loan.since)) {
+            let held_for = Duration::from_nanos(now.saturating_sub(loan.since));
+            tracing::warn!(
+                id = loan.id,
+                index = loan.index,
+                ?held_for,
+                acquired_at = %loan.caller,
+                "a resource is held for so long that it may have leaked"
+            );
+        }
+    }
+}
+
+/// The job, as the pool knows it: the next one may start when it is gone, wherever it ran.
+struct Running<M: Manager>(Weak<Shared<M>>);
+
+impl<M: Manager> Drop for Running<M> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.expiry.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+/// When a resource of this age limit ends: a tenth of it is decided by its number.
+pub(crate) fn lifetime(limit: Duration, id: u64) -> u64 {
+    let limit = nanos(limit);
+    // One step of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+    let mut mixed = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    let thousandths = (mixed ^ (mixed >> 31)) % 1000;
+    limit - limit / 10_000 * thousandths
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lifetimes_are_spread_over_a_tenth() {
+        let limit = Duration::from_secs(1000);
+        let ends: BTreeSet<_> = (1..1000)
+            .map(|id| lifetime(limit, id) / 1_000_000_000)
+            .collect();
+        assert!(ends.iter().all(|end| (900..=1000).contains(end)));
+        assert!(ends.len() > 50, "{ends:?}");
+    }
+
+    #[test]
+    fn it_looks_often_enough_and_not_too_often() {
+        let mut limits = Limits::default();
+        assert_eq!(period(&limits), None);
+        limits.min_idle = 1;
+        assert_eq!(period(&limits), Some(LONGEST));
+        limits.idle_timeout = Some(Duration::from_millis(800));
+        assert_eq!(period(&limits), Some(Duration::from_millis(100)));
+        limits.leak_after = Some(Duration::from_millis(1));
+        assert_eq!(period(&limits), Some(SHORTEST));
+    }
+}
