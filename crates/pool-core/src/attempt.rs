@@ -256,25 +256,24 @@ where
 
     #[inline]
     fn lend(&mut self, claim: Claim<M::Resource>) -> Loan<H, M> {
-        let mut loan = self.loan(claim);
-        loan.lend(self.caller);
-        loan
+        let caller = self.caller;
+        Loan::lent(self.take_home(), claim, caller)
     }
 
     /// Checks a reused resource: a loan if it passes at once, else the next state is set. Inlined, because
     /// nearly all of it is decided where `M` is known.
     #[inline(always)]
-    fn check(&mut self, claim: Claim<M::Resource>) -> Option<Loan<H, M>> {
-        let mut loan = self.loan(claim);
-        if check::passes_at_once(&mut loan) || check::is_fresh_enough(&loan) {
-            loan.lend(self.caller);
-            return Some(loan);
+    fn check(&mut self, mut claim: Claim<M::Resource>) -> Option<Loan<H, M>> {
+        let shared = self.shared();
+        if check::passes_at_once(shared, &mut claim) || check::is_fresh_enough(shared, &claim) {
+            return Some(self.lend(claim));
         }
-        self.check_slowly(loan)
+        self.check_slowly(claim)
     }
 
     #[cold]
-    fn check_slowly(&mut self, loan: Loan<H, M>) -> Option<Loan<H, M>> {
+    fn check_slowly(&mut self, claim: Claim<M::Resource>) -> Option<Loan<H, M>> {
+        let loan = Loan::new(self.take_home(), claim, loan::Phase::Checking);
         self.home = Some(loan.home.clone());
         let index = loan.index();
         let mut check = check::begin(loan);
@@ -307,9 +306,10 @@ where
         None
     }
 
-    fn loan(&mut self, claim: Claim<M::Resource>) -> Loan<H, M> {
+    #[inline]
+    fn take_home(&mut self) -> H {
         match self.home.take() {
-            Some(home) => Loan::new(home, claim, loan::Phase::Checking),
+            Some(home) => home,
             None => unreachable!("an attempt has its pool until it ends"),
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     loan::Loan,
     manager::{Manager, Reject},
     shared::Shared,
-    slots::Occupant,
+    slots::{Claim, Occupant},
 };
 
 /// A check that was not done at once. It owns the resource meanwhile, so that dropping the one
@@ -45,12 +45,8 @@ where
 }
 
 /// Whether it was used so shortly ago that it needs no check.
-pub(crate) fn is_fresh_enough<H, M>(loan: &Loan<H, M>) -> bool
-where
-    H: Borrow<Arc<Shared<M>>>,
-    M: Manager,
-{
-    let (shared, since) = (loan.shared(), loan.since());
+pub(crate) fn is_fresh_enough<M: Manager>(shared: &Shared<M>, claim: &Claim<M::Resource>) -> bool {
+    let since = claim.since();
     let check_after = shared.hot.check_after();
     check_after > 0 && since > 0 && shared.clock.now().saturating_sub(since) < check_after
 }
@@ -61,11 +57,10 @@ where
 /// block's state alone takes that byte), so it can be polled on the stack, and a full check may
 /// start over when it is not ready. For all others this is a constant `false`.
 #[inline]
-pub(crate) fn passes_at_once<H, M>(loan: &mut Loan<H, M>) -> bool
-where
-    H: Borrow<Arc<Shared<M>>>,
-    M: Manager,
-{
+pub(crate) fn passes_at_once<M: Manager>(
+    shared: &Shared<M>,
+    claim: &mut Claim<M::Resource>,
+) -> bool {
     fn with_size<F, T>(start: F) -> (F, usize)
     where
         F: FnOnce() -> T,
@@ -73,8 +68,10 @@ where
         (start, size_of::<T>())
     }
 
-    let metrics = loan.metrics();
-    let (shared, Occupant { resource, .. }) = loan.parts_mut();
+    let metrics = shared.metrics(claim);
+    let Some(Occupant { resource, .. }) = claim.get_mut() else {
+        unreachable!("what is idle is occupied")
+    };
     let manager = &shared.manager;
     let (start, size) = with_size(|| manager.recycle(resource, &metrics));
     if size > 1 {

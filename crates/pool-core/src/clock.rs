@@ -70,9 +70,10 @@ impl Clock {
         self.0.now()
     }
 
-    /// A stamp as a point in time.
-    pub(crate) fn instant(&self, stamp: u64) -> Instant {
-        self.0.epoch + Duration::from_nanos(stamp - 1)
+    /// What stamps are counted from.
+    #[inline]
+    pub(crate) fn epoch(&self) -> Instant {
+        self.0.epoch
     }
 
     /// How long ago this stamp was taken, give or take a tick; nothing for 0.

@@ -66,6 +66,7 @@ mod acquire_permit;
 mod permit;
 mod permits;
 mod slots;
+mod marks;
 mod ledger;
 mod effects;
 mod records;

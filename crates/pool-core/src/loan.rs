@@ -86,16 +86,26 @@ where
         loan
     }
 
-    /// The checks are behind it: it is the caller's from now on.
+    /// There is nothing to check: it is the caller's from the beginning.
     #[inline]
+    pub(crate) fn lent(
+        home: H,
+        mut claim: Claim<M::Resource>,
+        caller: &'static Location<'static>,
+    ) -> Self {
+        lend(home.borrow(), &mut claim, caller);
+        Self {
+            home,
+            claim: Some(claim),
+        }
+    }
+
+    /// The checks are behind it: it is the caller's from now on.
     pub(crate) fn lend(&mut self, caller: &'static Location<'static>) {
-        let stamp = self.shared().clock.stamp();
-        let claim = self.claim();
-        claim.set_since(stamp);
-        claim.set_caller(caller);
-        let occupant = self.occupant_mut();
-        occupant.terms.phase = Phase::Lent;
-        occupant.uses = occupant.uses.saturating_add(1);
+        let shared = self.home.borrow();
+        if let Some(claim) = &mut self.claim {
+            lend(shared, claim, caller);
+        }
     }
 
     /// A reset came to its end.
@@ -148,24 +158,13 @@ where
         self.claim().index()
     }
 
-    /// When the last loan ended, if anybody wants to know, until this one is lent.
-    pub(crate) fn since(&self) -> u64 {
-        self.claim().since()
-    }
-
     pub(crate) fn held_for(&self) -> std::time::Duration {
         self.shared().clock.since(self.claim().since())
     }
 
     #[inline]
     pub(crate) fn metrics(&self) -> Metrics {
-        let (claim, occupant) = (self.claim(), self.occupant());
-        Metrics {
-            id: claim.id(),
-            index: claim.index() as usize,
-            created: self.shared().clock.instant(claim.created()),
-            uses: u64::from(occupant.uses),
-        }
+        self.shared().metrics(self.claim())
     }
 
     #[inline]
@@ -258,6 +257,20 @@ where
             let effects = shared.ledger.lock().returned(claim);
             shared.perform(effects, Place::Anywhere);
         }
+    }
+}
+
+#[inline]
+fn lend<M: Manager>(
+    shared: &Shared<M>,
+    claim: &mut Claim<M::Resource>,
+    caller: &'static Location<'static>,
+) {
+    claim.set_since(shared.clock.stamp());
+    claim.set_caller(caller);
+    if let Some(occupant) = claim.get_mut() {
+        occupant.terms = Terms::new(Phase::Lent);
+        occupant.uses = occupant.uses.saturating_add(1);
     }
 }
 

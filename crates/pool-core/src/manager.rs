@@ -1,6 +1,12 @@
 //! What the pool is told about a resource: how it is made, checked, reset and ended.
 
-use std::{borrow::Cow, fmt, future::Future, sync::Arc, time::Instant};
+use std::{
+    borrow::Cow,
+    fmt,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::signal::Signal;
 
@@ -192,10 +198,19 @@ pub struct Metrics {
     pub id: u64,
     /// The slot that it lives in.
     pub index: usize,
-    /// When its create was done.
-    pub created: Instant,
     /// How often it has been lent, this time included.
     pub uses: u64,
+    /// When its create was done: nanoseconds after `epoch`. Turned into an `Instant` only for who asks.
+    pub(crate) created: u64,
+    pub(crate) epoch: Instant,
+}
+
+impl Metrics {
+    /// When its create was done.
+    #[must_use]
+    pub fn created(&self) -> Instant {
+        self.epoch + Duration::from_nanos(self.created)
+    }
 }
 
 /// What to do with a resource that was given back: the answer of [`Manager::inspect`], where

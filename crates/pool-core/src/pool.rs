@@ -117,9 +117,8 @@ impl<M: Manager> Pool<M> {
     #[track_caller]
     pub fn try_acquire(&self) -> Option<Guard<'_, M>> {
         let caller = Location::caller();
-        let mut loan = Loan::new(&self.0, self.take(caller)?, Phase::Checking);
-        loan.lend(caller);
-        Some(Guard::new(loan))
+        let claim = self.take(caller)?;
+        Some(Guard::new(Loan::lent(&self.0, claim, caller)))
     }
 
     /// As [`try_acquire`](Pool::try_acquire), with a guard that does not borrow the pool.
@@ -127,9 +126,8 @@ impl<M: Manager> Pool<M> {
     pub fn try_acquire_owned(&self) -> Option<OwnedGuard<M>> {
         let caller = Location::caller();
         let claim = self.take(caller)?;
-        let mut loan = Loan::new(Arc::clone(&self.0), claim, Phase::Checking);
-        loan.lend(caller);
-        Some(OwnedGuard::new(loan))
+        let home = Arc::clone(&self.0);
+        Some(OwnedGuard::new(Loan::lent(home, claim, caller)))
     }
 
     fn take(&self, caller: &'static Location<'static>) -> Option<Claim<M::Resource>> {

@@ -17,7 +17,7 @@ use crate::{
     hot::Hot,
     jobs,
     ledger::Ledger,
-    manager::Manager,
+    manager::{Manager, Metrics},
     signal::Signal,
     slots::Claim,
     sync::Lock,
@@ -84,6 +84,18 @@ impl<M: Manager> Shared<M> {
             }
         }
         forget_panics(|| drop((unheard, spent)));
+    }
+
+    /// What is known about an occupied slot's resource.
+    #[inline]
+    pub(crate) fn metrics(&self, claim: &Claim<M::Resource>) -> Metrics {
+        Metrics {
+            id: claim.id(),
+            index: claim.index() as usize,
+            uses: claim.get().map_or(0, |occupant| u64::from(occupant.uses)),
+            created: claim.created(),
+            epoch: self.clock.epoch(),
+        }
     }
 
     pub(crate) fn close(self: &Arc<Self>) {

@@ -14,11 +14,9 @@
 //! | recycling | | a check or a reset |
 //! | destroying | | the destroy |
 //!
-//! Idle marks are taken and set without a lock, by one compare-and-swap: [`Slots::take`], [`Slots::put`].
-//! Each word of 63 marks has a 64th bit, `SLOW`, that the ledger sets in all words ([`Slots::raise`]) while
-//! every return matters to it: then both refuse, and whoever wanted to goes through the ledger's lock. A
-//! return is therefore either before the raise, and its mark is found by whoever raised, or it comes to the
-//! lock. Everything else here is done under that lock.
+//! Idle marks are taken and set without a lock, by one compare-and-swap: [`Slots::take`], [`Slots::put`]. While
+//! every return matters to the ledger, it raises the marks ([`Slots::raise`]): then both refuse, and everybody
+//! comes to its lock; see [`marks`](crate::marks). Everything else here is done under that lock.
 //!
 //! This is the only file of the crate with `unsafe`.
 #![expect(
@@ -38,13 +36,11 @@ use std::{
     },
 };
 
-use crate::{loan::Terms, manager::Reason, sync::Word};
-
-/// In this word, marks are taken and set under the ledger's lock only.
-const SLOW: u64 = 1 << 63;
-
-/// Marks a word.
-const MARKS: usize = 63;
+use crate::{
+    loan::Terms,
+    manager::Reason,
+    marks::{MARKS, Marks, Taken, highest, lowest},
+};
 
 /// All slots of a pool.
 pub(crate) struct Slots<R> {
@@ -62,10 +58,6 @@ struct Segment<R> {
     slots: NonNull<[Slot<R>]>,
     next: OnceLock<Box<Self>>,
 }
-
-/// Aligned so that two words share no cache line, nor a pair of lines that is fetched together.
-#[repr(align(128))]
-struct Marks(Word);
 
 /// A resource, and what is known about it.
 pub(crate) struct Occupant<R> {
@@ -147,25 +139,10 @@ impl<R> Slots<R> {
         let mut segment = &self.first;
         loop {
             for (at, marks) in segment.idle.iter().enumerate() {
-                let mut seen = marks.0.load(Ordering::Relaxed);
-                loop {
-                    if seen & SLOW != 0 {
-                        return None;
-                    }
-                    if seen == 0 {
-                        break;
-                    }
-                    // Acquire: what the slot's last user did to the resource comes before.
-                    let taken = marks.0.compare_exchange_weak(
-                        seen,
-                        seen & (seen - 1),
-                        Ordering::Acquire,
-                        Ordering::Relaxed,
-                    );
-                    match taken {
-                        Ok(_) => return Some(segment.claim(at, seen.trailing_zeros())),
-                        Err(now) => seen = now,
-                    }
+                match marks.take() {
+                    Taken::Mark(bit) => return Some(segment.claim(at, bit)),
+                    Taken::Nothing => {}
+                    Taken::Slow => return None,
                 }
             }
             segment = segment.next.get()?;
@@ -176,23 +153,10 @@ impl<R> Slots<R> {
     #[inline]
     pub(crate) fn put(&self, claim: Claim<R>) -> Result<(), Claim<R>> {
         let place = claim.slot().place;
-        let (marks, mark) = (self.idle_word(place), place.mark());
-        let mut seen = marks.0.load(Ordering::Relaxed);
-        loop {
-            if seen & SLOW != 0 {
-                return Err(claim);
-            }
-            // Release: whoever takes the mark sees what this user did to the resource.
-            let put = marks.0.compare_exchange_weak(
-                seen,
-                seen | mark,
-                Ordering::Release,
-                Ordering::Relaxed,
-            );
-            match put {
-                Ok(_) => return Ok(()),
-                Err(now) => seen = now,
-            }
+        if self.idle_word(place).put(place.mark()) {
+            Ok(())
+        } else {
+            Err(claim)
         }
     }
 
@@ -200,26 +164,17 @@ impl<R> Slots<R> {
 
     /// From now on idle marks change under the lock only.
     pub(crate) fn raise(&self) {
-        for marks in self.segments().flat_map(|segment| &segment.idle) {
-            // Acquire: returns that came before are seen with their contents.
-            marks.0.fetch_or(SLOW, Ordering::Acquire);
-        }
+        self.idle_words().for_each(Marks::raise);
     }
 
     /// From now on they change without it.
     pub(crate) fn lower(&self) {
-        for marks in self.segments().flat_map(|segment| &segment.idle) {
-            // Release: pairs with the Acquire of whoever takes a mark that was set under the lock.
-            marks.0.fetch_and(!SLOW, Ordering::Release);
-        }
+        self.idle_words().for_each(Marks::lower);
     }
 
     /// How many are idle; exact while raised.
     pub(crate) fn idle(&self) -> usize {
-        let words = self.segments().flat_map(|segment| &segment.idle);
-        words
-            .map(|marks| (marks.0.load(Ordering::Relaxed) & !SLOW).count_ones() as usize)
-            .sum()
+        self.idle_words().map(Marks::count).sum()
     }
 
     /// How many slots there are, vacant ones included.
@@ -230,41 +185,41 @@ impl<R> Slots<R> {
     /// Idle -> in use: the lowest one, raised or not.
     pub(crate) fn take_first(&self) -> Option<Claim<R>> {
         self.segments()
-            .find_map(|segment| segment.take_marked(&segment.idle, u64::trailing_zeros))
+            .find_map(|segment| segment.take_lowest(&segment.idle))
     }
 
     /// Idle -> in use: the highest one, raised or not.
     pub(crate) fn take_last(&self) -> Option<Claim<R>> {
         let mut last = None;
         for segment in self.segments() {
-            if segment.is_marked(&segment.idle) {
+            if segment.idle.iter().any(|marks| marks.count() > 0) {
                 last = Some(segment);
             }
         }
         let segment = last?;
-        let highest = |marks: u64| 63 - marks.leading_zeros();
-        segment.take_marked_last(&segment.idle, highest)
+        let mut words = segment.idle.iter().enumerate().rev();
+        let (at, bit) = words.find_map(|(at, marks)| Some((at, marks.take_by(highest)?)))?;
+        Some(segment.claim(at, bit))
     }
 
     /// Idle -> in use: this one, if it is idle.
     pub(crate) fn take_at(&self, index: u32) -> Option<Claim<R>> {
         let (segment, at, bit) = self.locate(index);
-        let before = segment.idle[at].0.fetch_and(!(1 << bit), Ordering::Acquire);
-        (before & (1 << bit) != 0).then(|| segment.claim(at, bit))
+        let taken = segment.idle[at].take_this(1 << bit);
+        taken.then(|| segment.claim(at, bit))
     }
 
     /// In use -> idle, raised or not.
     pub(crate) fn keep(&self, claim: Claim<R>) {
         let place = claim.slot().place;
-        let marks = self.idle_word(place);
-        marks.0.fetch_or(place.mark(), Ordering::Release);
+        self.idle_word(place).set(place.mark());
     }
 
     /// Vacant -> creating: the lowest one. There is always one: more slots are made, as many again as there
     /// are, `max` in all if it can be.
     pub(crate) fn take_vacant(&self, max: usize, raised: bool) -> Claim<R> {
         let take = |segment: &Segment<R>| {
-            let claim = segment.take_marked(&segment.vacant, u64::trailing_zeros)?;
+            let claim = segment.take_lowest(&segment.vacant)?;
             claim.slot().retired.store(0, Ordering::Relaxed);
             Some(claim)
         };
@@ -288,7 +243,7 @@ impl<R> Slots<R> {
     /// Any -> vacant. The slot is empty.
     pub(crate) fn vacate(&self, claim: Claim<R>) {
         let (segment, at, bit) = self.locate(claim.index());
-        segment.vacant[at].0.fetch_or(1 << bit, Ordering::Release);
+        segment.vacant[at].set(1 << bit);
     }
 
     /// What is known of a live slot without a claim to it. Exact while raised.
@@ -298,7 +253,7 @@ impl<R> Slots<R> {
         let caller = slot.caller.load(Ordering::Relaxed);
         Facts {
             index,
-            idle: segment.idle[at].0.load(Ordering::Relaxed) & (1 << bit) != 0,
+            idle: segment.idle[at].has(1 << bit),
             id: slot.id.load(Ordering::Relaxed),
             created: slot.created.load(Ordering::Relaxed),
             since: slot.since.load(Ordering::Relaxed),
@@ -326,6 +281,10 @@ impl<R> Slots<R> {
         std::iter::successors(Some(&self.first), |segment| {
             segment.next.get().map(|next| &**next)
         })
+    }
+
+    fn idle_words(&self) -> impl Iterator<Item = &Marks> {
+        self.segments().flat_map(|segment| &segment.idle)
     }
 
     #[inline]
@@ -390,15 +349,11 @@ impl<R> Segment<R> {
             })
             .collect();
         let words = count.div_ceil(MARKS);
-        let idle = || Marks(Word::new(if raised { SLOW } else { 0 }));
-        let vacant = |word: usize| {
-            let here = (count - word * MARKS).min(MARKS);
-            Marks(Word::new((1 << here) - 1))
-        };
+        let vacant = |word: usize| Marks::first((count - word * MARKS).min(MARKS));
         Self {
             start,
             first_word,
-            idle: (0..words).map(|_| idle()).collect(),
+            idle: (0..words).map(|_| Marks::none(raised)).collect(),
             vacant: (0..words).map(vacant).collect(),
             slots: NonNull::from(Box::leak(slots)),
             next: OnceLock::new(),
@@ -433,53 +388,16 @@ impl<R> Segment<R> {
         }
     }
 
-    fn is_marked(&self, marks: &[Marks]) -> bool {
-        marks
-            .iter()
-            .any(|marks| marks.0.load(Ordering::Relaxed) & !SLOW != 0)
-    }
-
-    fn take_marked(&self, marks: &[Marks], choose: fn(u64) -> u32) -> Option<Claim<R>> {
-        (0..marks.len()).find_map(|at| self.take_in(marks, at, choose))
-    }
-
-    fn take_marked_last(&self, marks: &[Marks], choose: fn(u64) -> u32) -> Option<Claim<R>> {
-        (0..marks.len())
-            .rev()
-            .find_map(|at| self.take_in(marks, at, choose))
-    }
-
-    fn take_in(&self, marks: &[Marks], at: usize, choose: fn(u64) -> u32) -> Option<Claim<R>> {
-        let marks = &marks[at];
-        let mut seen = marks.0.load(Ordering::Relaxed);
-        loop {
-            let present = seen & !SLOW;
-            if present == 0 {
-                return None;
-            }
-            let bit = choose(present);
-            let taken = marks.0.compare_exchange_weak(
-                seen,
-                seen & !(1 << bit),
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            );
-            match taken {
-                Ok(_) => return Some(self.claim(at, bit)),
-                Err(now) => seen = now,
-            }
-        }
+    fn take_lowest(&self, marks: &[Marks]) -> Option<Claim<R>> {
+        let mut words = marks.iter().enumerate();
+        let (at, bit) = words.find_map(|(at, marks)| Some((at, marks.take_by(lowest)?)))?;
+        Some(self.claim(at, bit))
     }
 }
 
 impl<R> Drop for Segment<R> {
     fn drop(&mut self) {
-        let marked = |marks: &[Marks]| -> usize {
-            let words = marks.iter();
-            words
-                .map(|marks| (marks.0.load(Ordering::Acquire) & !SLOW).count_ones() as usize)
-                .sum()
-        };
+        let marked = |marks: &[Marks]| -> usize { marks.iter().map(Marks::count).sum() };
         if marked(&self.idle) + marked(&self.vacant) < self.slots.len() {
             // A claim outlives its pool: in a future that was leaked. So is what it points to.
             return;
@@ -507,6 +425,7 @@ impl<R> Claim<R> {
         slot.created.store(created, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn created(&self) -> u64 {
         self.slot().created.load(Ordering::Relaxed)
     }
