@@ -179,6 +179,9 @@ where
                             return Poll::Ready(Ok(loan));
                         }
                     }
+                    Ok(Grant::CircuitOpen(after)) => {
+                        return Poll::Ready(Err(self.circuit_open(after)));
+                    }
                     Ok(Grant::Closed) => return Poll::Ready(Err(AcquireError::Closed)),
                     Ok(Grant::Failed(failure)) => return Poll::Ready(Err(self.failed(failure))),
                     Err(ticket) => self.state = State::Asleep(ticket),
@@ -212,7 +215,9 @@ where
         // The waker is cloned outside the lock, and only for one that has to wait.
         let mut spare = None;
         loop {
-            let admission = self.shared().ledger.lock().acquire(ask, &mut spare);
+            let shared = self.shared();
+            let now = || shared.clock.now();
+            let admission = shared.ledger.lock().acquire(ask, &mut spare, now);
             return match admission {
                 Admission::Lent(claim) => self.check(claim).map(Ok),
                 Admission::NeedsWaker => {
@@ -230,6 +235,7 @@ where
                     self.shared().perform(effects, Place::Here);
                     None
                 }
+                Admission::CircuitOpen(after) => Some(Err(self.circuit_open(after))),
                 Admission::Saturated { waiters } => Some(Err(AcquireError::Saturated { waiters })),
                 Admission::Closed => Some(Err(AcquireError::Closed)),
             };
@@ -386,6 +392,13 @@ where
                     last_create_error: None,
                 }))
             }
+        }
+    }
+
+    fn circuit_open(&self, retry_after: Duration) -> AcquireError<M::Error> {
+        AcquireError::CircuitOpen {
+            retry_after,
+            last_create_error: self.shared().ledger.lock().last_create_error(),
         }
     }
 

@@ -78,6 +78,24 @@ impl<M: Manager> Builder<M> {
         self
     }
 
+    /// See [`Limits::create_backoff`].
+    pub fn create_backoff(mut self, longest: Duration) -> Self {
+        self.limits.create_backoff = longest;
+        self
+    }
+
+    /// See [`Limits::breaker_after`].
+    pub fn breaker_after(mut self, failures: Option<u32>) -> Self {
+        self.limits.breaker_after = failures;
+        self
+    }
+
+    /// See [`Limits::breaker_pause`].
+    pub fn breaker_pause(mut self, pause: Duration) -> Self {
+        self.limits.breaker_pause = pause;
+        self
+    }
+
     /// See [`Limits::max_waiters`].
     pub fn max_waiters(mut self, max_waiters: usize) -> Self {
         self.limits.max_waiters = max_waiters;

@@ -3,6 +3,7 @@
 use std::{panic::Location, sync::Arc, task::Waker, time::Duration};
 
 use crate::{
+    gate::Pause,
     manager::Reason,
     queue::{End, Priority, Ticket},
 };
@@ -29,6 +30,7 @@ pub(crate) enum Admission<T, E> {
     Saturated {
         waiters: usize,
     },
+    CircuitOpen(Duration),
     Closed,
 }
 
@@ -40,6 +42,7 @@ pub(crate) enum Grant<T, E> {
     /// One that was created for whoever waits.
     Fresh(T),
     Failed(Failure<E>),
+    CircuitOpen(Duration),
     Closed,
 }
 
@@ -66,6 +69,8 @@ pub(crate) struct Rest<T, E> {
     pub(crate) wakes: Vec<Waker>,
     pub(crate) creates: Vec<T>,
     pub(crate) destroys: Vec<(T, Reason)>,
+    /// A pause before the next create.
+    pub(crate) pause: Option<Pause>,
     /// A failure that nobody waits for.
     pub(crate) unheard: Option<Failure<E>>,
     /// To be dropped, not woken.
@@ -88,6 +93,7 @@ impl<T, E> Effects<T, E> {
                 wakes,
                 creates,
                 destroys,
+                pause: None,
                 unheard: None,
                 spent: None,
             })

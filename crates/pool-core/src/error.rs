@@ -33,6 +33,18 @@ pub enum AcquireError<E> {
         /// How many callers were waiting.
         waiters: usize,
     },
+    /// Creates have failed too often in a row to be tried at the moment, and nothing is idle:
+    /// [`Limits::breaker_after`](crate::Limits::breaker_after).
+    #[error(
+        "creating resources has failed too often: tried again in {retry_after:?}{}",
+        Trailing(last_create_error)
+    )]
+    CircuitOpen {
+        /// When the next create is tried.
+        retry_after: Duration,
+        /// What the last create said.
+        last_create_error: Option<Arc<str>>,
+    },
     /// The time was up.
     #[error("{0}")]
     Timeout(Box<AcquireTimeout>),
@@ -69,8 +81,17 @@ pub struct AcquireTimeout {
 impl fmt::Display for AcquireTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (waited, phase, status) = (self.waited, self.phase, self.status);
-        write!(f, "timed out after {waited:?} {phase} ({status})")?;
-        match &self.last_create_error {
+        let cause = Trailing(&self.last_create_error);
+        write!(f, "timed out after {waited:?} {phase} ({status}){cause}")
+    }
+}
+
+/// The optional end of a message.
+struct Trailing<'a>(&'a Option<Arc<str>>);
+
+impl fmt::Display for Trailing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
             Some(cause) => write!(f, "; the last create failed: {cause}"),
             None => Ok(()),
         }
@@ -88,6 +109,12 @@ impl<E> AcquireError<E> {
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout(_))
+    }
+
+    /// Whether creates are not tried at the moment.
+    #[must_use]
+    pub fn is_circuit_open(&self) -> bool {
+        matches!(self, Self::CircuitOpen { .. })
     }
 
     /// Whether the queue was full.

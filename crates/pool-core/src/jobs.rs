@@ -6,9 +6,10 @@
 
 use std::{
     future::poll_fn,
+    hash::{BuildHasher as _, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::Poll,
 };
 
@@ -16,6 +17,7 @@ use crate::{
     effects::Failure,
     expiry,
     foreign::{Fault, forget_panics, guarded, panic_message},
+    gate::Pause,
     loan::{Loan, Phase, Terms},
     manager::{CreateCx, Manager, Reason},
     shared::Shared,
@@ -71,6 +73,19 @@ pub(crate) fn create<M: Manager>(shared: &Arc<Shared<M>>, claim: Claim<M::Resour
             Some(Err(Fault::TimedOut(after))) => slot.failed(Failure::TimedOut(after)),
             None => drop(slot),
         }
+    })
+}
+
+/// Lets creates begin again when a pause has passed, or when whatever ran this goes away.
+pub(crate) fn pause<M: Manager>(shared: &Arc<Shared<M>>, pause: Pause) -> Job {
+    let waiting = Waiting {
+        shared: Arc::downgrade(shared),
+        pause: pause.number,
+    };
+    let mut timer = shared.timers.after(pause.length);
+    Box::pin(async move {
+        poll_fn(|cx| timer.poll(cx)).await;
+        drop(waiting);
     })
 }
 
@@ -201,11 +216,14 @@ impl<M: Manager> Creating<M> {
         };
         self.forget(&claim);
         tracing::debug!(index = claim.index(), %explanation, "a create failed");
-        let effects = self
-            .shared
-            .ledger
-            .lock()
-            .create_failed(claim, failure, explanation);
+        let now = self.shared.clock.now();
+        // Each has keys of its own, which come from the system.
+        let dice = RandomState::new().hash_one(now);
+        let effects =
+            self.shared
+                .ledger
+                .lock()
+                .create_failed(claim, failure, explanation, now, dice);
         self.shared.perform(effects, Place::Anywhere);
     }
 
@@ -223,6 +241,21 @@ impl<M: Manager> Drop for Creating<M> {
             let effects = self.shared.ledger.lock().create_lost(claim);
             // The next try must not go to the runtime that has just dropped this one.
             self.shared.perform(effects, Place::OwnThread);
+        }
+    }
+}
+
+/// A pause before the next create; passed when this is dropped.
+struct Waiting<M: Manager> {
+    shared: Weak<Shared<M>>,
+    pause: u64,
+}
+
+impl<M: Manager> Drop for Waiting<M> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.upgrade() {
+            let effects = shared.ledger.lock().passed(self.pause);
+            shared.perform(effects, Place::Anywhere);
         }
     }
 }
@@ -313,7 +346,7 @@ mod tests {
             caller: Location::caller(),
             end,
         };
-        let admission = shared.ledger.lock().acquire(ask, &mut None);
+        let admission = shared.ledger.lock().acquire(ask, &mut None, || 0);
         let Admission::Creates(_ticket, mut effects) = admission else {
             panic!("{admission:?}")
         };

@@ -26,6 +26,7 @@ use std::{panic::Location, sync::Arc, task::Waker};
 use crate::{
     effects::{Admission, Ask, Effects, Failure, Grant},
     expiry::lifetime,
+    gate::Gate,
     hot::nanos,
     limits::Limits,
     manager::Reason,
@@ -51,6 +52,7 @@ struct Books<R, E> {
     records: Records,
     queue: Queue<Grant<Claim<R>, E>, &'static Location<'static>>,
     drains: Queue<(), ()>,
+    gate: Gate,
     last_create_error: Option<Arc<str>>,
     next_id: u64,
 }
@@ -82,6 +84,7 @@ impl<R, E> Ledger<R, E> {
             records: Records::new(),
             queue: Queue::new(),
             drains: Queue::new(),
+            gate: Gate::default(),
             last_create_error: None,
             next_id: 1,
         };
@@ -162,6 +165,7 @@ impl<R, E> Session<'_, R, E> {
         &mut self,
         ask: Ask,
         spare: &mut Option<Waker>,
+        now: impl FnOnce() -> u64,
     ) -> Admission<Claim<R>, E> {
         if self.books.closed {
             return Admission::Closed;
@@ -189,8 +193,11 @@ impl<R, E> Session<'_, R, E> {
         if ask.end == End::Back && waiters >= bound {
             return Admission::Saturated { waiters };
         }
-        let creates =
-            room > 0 && waiters >= creating && creating < self.books.limits.create_concurrency;
+        if room > 0 && self.books.gate.is_broken() {
+            return Admission::CircuitOpen(self.books.gate.broken_for(now()));
+        }
+        let concurrency = self.books.gate.concurrency(&self.books.limits);
+        let creates = room > 0 && waiters >= creating && creating < concurrency;
         if !creates && spare.is_none() {
             return Admission::NeedsWaker;
         }
@@ -256,7 +263,7 @@ impl<R, E> Session<'_, R, E> {
                 effects.rest().unheard = Some(failure);
                 effects
             }
-            Some(Grant::Closed) | None => Effects::none(),
+            Some(Grant::CircuitOpen(_) | Grant::Closed) | None => Effects::none(),
         };
         if cancelled.waker.is_some() {
             effects.rest().spent = cancelled.waker;
@@ -309,6 +316,7 @@ impl<R, E> Session<'_, R, E> {
     /// Creating -> the next in line, or idle.
     pub(crate) fn created(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
         self.books.last_create_error = None;
+        self.books.gate.succeeded();
         let mut effects = self.hand_on(claim, Grant::Fresh);
         // One may have waited for its turn to begin.
         self.cover(&mut effects);
@@ -322,15 +330,35 @@ impl<R, E> Session<'_, R, E> {
         claim: Claim<R>,
         failure: Failure<E>,
         explanation: Arc<str>,
+        now: u64,
+        dice: u64,
     ) -> Effects<Claim<R>, E> {
         self.books.last_create_error = Some(explanation);
         let mut effects = Effects::none();
         match self.books.queue.grant(Grant::Failed(failure)) {
             Ok((_, waker)) => effects.wake = waker,
             Err(Grant::Failed(failure)) => effects.rest().unheard = Some(failure),
-            Err(Grant::Used(_) | Grant::Fresh(_) | Grant::Closed) => {}
+            Err(Grant::Used(_) | Grant::Fresh(_) | Grant::CircuitOpen(_) | Grant::Closed) => {}
+        }
+        let limits = self.books.limits;
+        let pause = self.books.gate.failed(&limits, now, dice);
+        if pause.is_some() {
+            effects.rest().pause = pause;
+        }
+        if self.books.gate.is_broken() {
+            let retry_after = self.books.gate.broken_for(now);
+            let refuse = || Grant::CircuitOpen(retry_after);
+            effects.rest().wakes = self.books.queue.grant_where(|_| true, refuse);
         }
         self.vacate(claim, &mut effects);
+        effects
+    }
+
+    /// A pause before the next create has passed.
+    pub(crate) fn passed(&mut self, pause: u64) -> Effects<Claim<R>, E> {
+        let mut effects = Effects::none();
+        self.books.gate.passed(pause);
+        self.cover(&mut effects);
         effects
     }
 
@@ -547,7 +575,7 @@ impl<R, E> Session<'_, R, E> {
             self.raise();
             wanted += self.books.limits.min_idle.saturating_sub(self.slots.idle());
         }
-        let wanted = wanted.min(self.books.limits.create_concurrency);
+        let wanted = wanted.min(self.books.gate.concurrency(&self.books.limits));
         while wanted > self.books.records.count(State::Creating)
             && self.books.records.size() < self.books.limits.max_size
             && !self.books.closed

@@ -70,6 +70,7 @@ mod marks;
 mod ledger;
 mod effects;
 mod records;
+mod gate;
 mod queue;
 mod hot;
 mod limits;

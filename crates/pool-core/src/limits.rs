@@ -34,6 +34,15 @@ pub struct Limits {
     pub min_idle: usize,
     /// How many creates may be under way at once: at least 1; 16 by default.
     pub create_concurrency: usize,
+    /// The longest pause before the next create after failures in a row: none after the first, then a random
+    /// part of 10 ms, 20 ms, 40 ms and so on up to this. 1 s by default; 0 tries again at once.
+    pub create_backoff: Duration,
+    /// After how many failed creates in a row no more are tried for `breaker_pause`, and whoever would need one
+    /// is refused with `CircuitOpen`: at least 1. Idle resources are lent all the while; after the pause a
+    /// single create tells whether it is over. `None` never refuses; none by default.
+    pub breaker_after: Option<u32>,
+    /// See `breaker_after`; 5 s by default.
+    pub breaker_pause: Duration,
     /// How many callers may wait beyond those that a running create will serve; the next one is
     /// refused with `Saturated`. 65536 by default; 0 means that nobody waits for a return.
     pub max_waiters: usize,
@@ -84,6 +93,9 @@ impl Limits {
         if self.create_concurrency == 0 {
             return Err(ConfigError::new("create_concurrency", 0, "1 or more"));
         }
+        if self.breaker_after == Some(0) {
+            return Err(ConfigError::new("breaker_after", 0, "1 or more, or none"));
+        }
         if self.max_uses == Some(0) {
             return Err(ConfigError::new("max_uses", 0, "1 or more, or none"));
         }
@@ -113,6 +125,9 @@ impl Default for Limits {
             max_size: 10,
             min_idle: 0,
             create_concurrency: 16,
+            create_backoff: Duration::from_secs(1),
+            breaker_after: None,
+            breaker_pause: Duration::from_secs(5),
             max_waiters: 1 << 16,
             acquire_timeout: Some(Duration::from_secs(30)),
             create_timeout: Some(Duration::from_secs(30)),

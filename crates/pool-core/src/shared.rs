@@ -67,6 +67,7 @@ impl<M: Manager> Shared<M> {
             wakes,
             creates,
             destroys,
+            pause,
             unheard,
             spent,
         } = rest;
@@ -82,6 +83,9 @@ impl<M: Manager> Shared<M> {
                 Place::Here => self.upkeep.begin(job, place),
                 Place::Anywhere | Place::OwnThread => self.upkeep.send(job, place),
             }
+        }
+        if let Some(pause) = pause {
+            self.upkeep.send(jobs::pause(self, pause), place);
         }
         forget_panics(|| drop((unheard, spent)));
     }

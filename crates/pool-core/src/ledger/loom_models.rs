@@ -83,7 +83,7 @@ fn join(book: &Book, waker: &Waker) -> Result<Ticket, Option<Right>> {
     };
     let mut spare = None;
     loop {
-        let admission = book.lock().acquire(ask, &mut spare);
+        let admission = book.lock().acquire(ask, &mut spare, || 0);
         return match admission {
             Admission::Lent(right) => Err(Some(right)),
             Admission::Queued(ticket, _) => Ok(ticket),
@@ -96,7 +96,9 @@ fn join(book: &Book, waker: &Waker) -> Result<Ticket, Option<Right>> {
                 spare = Some(waker.clone());
                 continue;
             }
-            Admission::Saturated { .. } => unreachable!("the queue is long"),
+            Admission::CircuitOpen(_) | Admission::Saturated { .. } => {
+                unreachable!("the queue is long")
+            }
         };
     }
 }
@@ -107,7 +109,7 @@ fn look(book: &Book, ticket: Ticket, waker: &Waker) -> Result<Option<Right>, Tic
     match look {
         Look::Granted(Grant::Used(right) | Grant::Fresh(right)) => Ok(Some(right)),
         Look::Granted(Grant::Closed) => Ok(None),
-        Look::Granted(Grant::Failed(_)) => unreachable!("no create fails"),
+        Look::Granted(Grant::CircuitOpen(_) | Grant::Failed(_)) => unreachable!("no create fails"),
         Look::Waiting(ticket) => Err(ticket),
         Look::NeedsWaker(_) => unreachable!("there is one"),
     }

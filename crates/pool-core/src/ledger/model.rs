@@ -8,11 +8,12 @@ use std::{
     time::Duration,
 };
 
-use proptest::{collection::vec, prelude::*};
+use proptest::{collection::vec, option, prelude::*};
 
 use super::Ledger;
 use crate::{
     effects::{Admission, Ask, Effects, Failure, Grant, Rest},
+    gate::Pause,
     limits::Limits,
     manager::Reason,
     queue::{End, Look, Priority, Ticket},
@@ -41,6 +42,7 @@ enum Event {
     Resize(usize),
     Refresh,
     Expire,
+    Pass,
     Close,
 }
 
@@ -66,6 +68,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (1..6_usize).prop_map(Event::Resize),
         1 => Just(Event::Refresh),
         1 => Just(Event::Expire),
+        2 => Just(Event::Pass),
         1 => Just(Event::Close),
     ]
 }
@@ -82,6 +85,8 @@ struct Outside {
     creates: usize,
     ended: usize,
     failures: usize,
+    /// No create may begin before it has passed.
+    pause: Option<Pause>,
     closed: bool,
     max_size: usize,
     /// The most that may exist: what there was when the pool last became smaller.
@@ -89,18 +94,23 @@ struct Outside {
 }
 
 struct Model {
-    create_concurrency: usize,
     ledger: Ledger<(), u32>,
     outside: Outside,
 }
 
 impl Model {
-    fn new(max_size: usize, min_idle: usize, create_concurrency: usize) -> Self {
+    fn new(
+        max_size: usize,
+        min_idle: usize,
+        create_concurrency: usize,
+        breaker_after: Option<u32>,
+    ) -> Self {
         let limits = Limits {
             max_size,
             max_waiters: 6,
             min_idle: min_idle.min(max_size),
             create_concurrency,
+            breaker_after,
             idle_timeout: Some(Duration::from_secs(1)),
             ..Limits::default()
         };
@@ -110,7 +120,6 @@ impl Model {
             ..Outside::default()
         };
         Self {
-            create_concurrency,
             ledger: Ledger::new(limits),
             outside,
         }
@@ -129,6 +138,7 @@ impl Model {
         let Rest {
             creates,
             destroys,
+            pause,
             unheard,
             ..
         } = *rest;
@@ -138,6 +148,7 @@ impl Model {
             assert!(why != Reason::Closed || self.outside.closed);
             self.outside.destroying.push(right);
         }
+        self.outside.pause = pause.or(self.outside.pause);
         self.outside.failures += usize::from(unheard.is_some());
     }
 
@@ -154,7 +165,7 @@ impl Model {
                 match self
                     .ledger
                     .lock()
-                    .acquire(ask, &mut Some(Waker::noop().clone()))
+                    .acquire(ask, &mut Some(Waker::noop().clone()), || 0)
                 {
                     Admission::Lent(right) => {
                         assert!(before.idle > 0 && before.waiting == 0);
@@ -175,6 +186,10 @@ impl Model {
                     Admission::Saturated { waiters } => {
                         assert_eq!(waiters, before.waiting);
                         assert!(waiters >= 6 && before.idle == 0);
+                        return;
+                    }
+                    Admission::CircuitOpen(_) => {
+                        assert!(outside.pause.is_some() && before.idle == 0);
                         return;
                     }
                     Admission::Closed => {
@@ -223,6 +238,7 @@ impl Model {
                     }
                     Look::Granted(Grant::Failed(Failure::Error(_))) => {}
                     Look::Granted(Grant::Failed(_)) => unreachable!("none is told so here"),
+                    Look::Granted(Grant::CircuitOpen(_)) => {}
                     Look::Granted(Grant::Closed) => assert!(outside.closed),
                     Look::Waiting(ticket) => outside.waiting.push((ticket, priority)),
                     Look::NeedsWaker(_) => unreachable!("there is one"),
@@ -286,6 +302,7 @@ impl Model {
                 let Some(right) = Self::take(&mut outside.creating, n) else {
                     return;
                 };
+                outside.pause = None;
                 self.ledger.lock().created(right)
             }
             Event::CreateFailed(n) => {
@@ -295,7 +312,7 @@ impl Model {
                 outside.ended += 1;
                 self.ledger
                     .lock()
-                    .create_failed(right, Failure::Error(7), "no".into())
+                    .create_failed(right, Failure::Error(7), "no".into(), 0, u64::MAX)
             }
             Event::CreateLost(n) => {
                 let Some(right) = Self::take(&mut outside.creating, n) else {
@@ -326,6 +343,12 @@ impl Model {
                 assert!(overdue.is_empty(), "no limit asks for it");
                 effects
             }
+            Event::Pass => {
+                let Some(pause) = outside.pause.take() else {
+                    return;
+                };
+                self.ledger.lock().passed(pause.number)
+            }
             Event::Close => {
                 outside.closed = true;
                 self.ledger.lock().close()
@@ -336,8 +359,17 @@ impl Model {
 
     /// The invariants of the ledger, by what everybody outside has.
     fn check(&mut self) {
-        let status = self.ledger.lock().status();
+        let (status, may_create) = {
+            let mut ledger = self.ledger.lock();
+            let limits = *ledger.limits();
+            (ledger.status(), ledger.books.gate.concurrency(&limits))
+        };
         let outside = &mut self.outside;
+        assert_eq!(
+            may_create == 0,
+            outside.pause.is_some(),
+            "a pause that nobody ends"
+        );
         assert_eq!(status.creating, outside.creating.len());
         assert_eq!(status.recycling, outside.recycling.len());
         assert_eq!(status.destroying, outside.destroying.len());
@@ -365,7 +397,7 @@ impl Model {
         if status.waiting > 0 {
             assert_eq!(status.idle, 0);
             assert!(!outside.closed);
-            let covered = status.waiting.min(self.create_concurrency);
+            let covered = status.waiting.min(may_create);
             assert!(status.size >= status.max_size || status.creating >= covered);
         }
         if outside.closed {
@@ -416,9 +448,10 @@ proptest! {
     #[test]
     fn the_books_always_balance(
         (max_size, min_idle, create_concurrency) in (1..6_usize, 0..3_usize, 1..4_usize),
+        breaker_after in option::of(1..4_u32),
         events in vec(event(), 0..120),
     ) {
-        let mut model = Model::new(max_size, min_idle, create_concurrency);
+        let mut model = Model::new(max_size, min_idle, create_concurrency, breaker_after);
         for event in events {
             model.step(event);
             model.check();
@@ -440,7 +473,7 @@ proptest! {
         for (n, (class, _)) in joins.iter().enumerate() {
             let ask =
                 Ask { priority: classes[*class], caller: Location::caller(), end: End::Back };
-            match ledger.lock().acquire(ask, &mut Some(Waker::noop().clone())) {
+            match ledger.lock().acquire(ask, &mut Some(Waker::noop().clone()), || 0) {
                 Admission::Creates(ticket, mut effects) => {
                     right = effects.rest().creates.pop();
                     tickets.insert(n, ticket);

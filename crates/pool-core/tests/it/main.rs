@@ -7,6 +7,7 @@ mod cancel;
 mod close;
 mod creates;
 mod deadline;
+mod failures;
 mod fairness;
 mod guards;
 mod life;
