@@ -25,6 +25,7 @@ use crate::{
     foreign::Fault,
     loan::{self, Loan},
     manager::{Manager, Reason},
+    observer::Event,
     park,
     queue::{End, Look, Priority, Ticket},
     shared::Shared,
@@ -46,6 +47,8 @@ where
     pub(crate) caller: &'static Location<'static>,
     countdown: Countdown,
     mode: Mode,
+    /// When its wait began, by the pool's clock, if an observer wants to know; 0 for never.
+    waits_since: u64,
 }
 
 enum State<'h, H, M>
@@ -94,6 +97,7 @@ where
             caller,
             countdown: Countdown::Unset(None),
             mode: Mode::Task,
+            waits_since: 0,
         }
     }
 
@@ -227,16 +231,21 @@ where
                 Admission::Queued(ticket, timeout) => {
                     self.state = State::Asleep(ticket);
                     self.start_countdown(timeout);
+                    self.waits();
                     None
                 }
                 Admission::Creates(ticket, effects) => {
                     self.state = State::Queued(ticket);
+                    self.waits();
                     // A create that is done at once needs no executor.
                     self.shared().perform(effects, Place::Here);
                     None
                 }
                 Admission::CircuitOpen(after) => Some(Err(self.circuit_open(after))),
-                Admission::Saturated { waiters } => Some(Err(AcquireError::Saturated { waiters })),
+                Admission::Saturated { waiters } => {
+                    self.shared().watcher.tell(|| Event::Saturated);
+                    Some(Err(AcquireError::Saturated { waiters }))
+                }
                 Admission::Closed => Some(Err(AcquireError::Closed)),
             };
         }
@@ -263,7 +272,31 @@ where
     #[inline]
     fn lend(&mut self, claim: Claim<M::Resource>) -> Loan<H, M> {
         let caller = self.caller;
-        Loan::lent(self.take_home(), claim, caller)
+        let loan = Loan::lent(self.take_home(), claim, caller);
+        if !loan.shared().hot.is_plain() {
+            self.tell_acquired(&loan);
+        }
+        loan
+    }
+
+    #[cold]
+    fn tell_acquired(&self, loan: &Loan<H, M>) {
+        let shared = loan.shared();
+        shared.watcher.tell(|| Event::Acquired {
+            id: loan.metrics().id,
+            index: loan.index() as usize,
+            waited: shared.clock.since(self.waits_since),
+            caller: self.caller,
+        });
+    }
+
+    /// It is in the queue.
+    fn waits(&mut self) {
+        let (watcher, clock) = (&self.shared().watcher, &self.shared().clock);
+        if watcher.is_there() {
+            watcher.tell(|| Event::Waiting);
+            self.waits_since = clock.now();
+        }
     }
 
     /// Checks a reused resource: a loan if it passes at once, else the next state is set. Inlined, because
@@ -300,6 +333,7 @@ where
                 loan.shared().ledger.lock().resumed(loan.index());
                 self.home = None;
                 loan.lend(self.caller);
+                self.tell_acquired(&loan);
                 return Some(loan);
             }
             Ok(Err(_)) => Reason::Rejected,
@@ -371,9 +405,11 @@ where
         if let Some(effects) = effects {
             shared.perform(effects, Place::Anywhere);
         }
+        let waited = self.waited();
+        shared.watcher.tell(|| Event::TimedOut { phase, waited });
         AcquireError::Timeout(Box::new(AcquireTimeout {
             phase,
-            waited: self.waited(),
+            waited,
             status,
             last_create_error,
         }))
@@ -396,6 +432,7 @@ where
     }
 
     fn circuit_open(&self, retry_after: Duration) -> AcquireError<M::Error> {
+        self.shared().watcher.tell(|| Event::CircuitOpen);
         AcquireError::CircuitOpen {
             retry_after,
             last_create_error: self.shared().ledger.lock().last_create_error(),
@@ -445,6 +482,7 @@ where
         {
             let effects = self.shared().ledger.lock().cancel(ticket);
             self.shared().perform(effects, Place::Anywhere);
+            self.shared().watcher.tell(|| Event::Cancelled);
         }
     }
 }

@@ -3,15 +3,29 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::atomic::{AtomicBool, AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize},
+    },
     time::Duration,
 };
 
 use tokio::runtime::Handle;
 
 use crate::{
-    clock::Clock, error::ConfigError, expiry, hot::Hot, ledger::Ledger, limits::Limits,
-    manager::Manager, pool::Pool, shared::Shared, sync::Lock, timer::Timers, upkeep::Upkeep,
+    clock::Clock,
+    error::ConfigError,
+    expiry,
+    hot::Hot,
+    ledger::Ledger,
+    limits::Limits,
+    manager::Manager,
+    observer::{Observer, Watcher},
+    pool::Pool,
+    shared::Shared,
+    sync::Lock,
+    timer::Timers,
+    upkeep::Upkeep,
 };
 
 /// Configures a [`Pool`]. See [`Limits`] for the defaults.
@@ -39,6 +53,7 @@ pub struct Builder<M: Manager> {
     manager: M,
     limits: Limits,
     runtime: Option<Handle>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl<M: Manager> Builder<M> {
@@ -47,6 +62,7 @@ impl<M: Manager> Builder<M> {
             manager,
             limits: Limits::default(),
             runtime: None,
+            observer: None,
         }
     }
 
@@ -169,6 +185,12 @@ impl<M: Manager> Builder<M> {
         self
     }
 
+    /// Who is told of everything that happens.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
     /// The pool. Starts nothing but the creates that [`Limits::min_idle`] asks for.
     ///
     /// # Errors
@@ -182,7 +204,8 @@ impl<M: Manager> Builder<M> {
         let runtime = self.runtime.or_else(|| Handle::try_current().ok());
         let pool = Pool::from_shared(Shared {
             manager: self.manager,
-            hot: Hot::new(&self.limits),
+            hot: Hot::new(&self.limits, self.observer.is_some()),
+            watcher: Watcher::new(self.observer),
             ledger: Ledger::new(self.limits),
             creates: Lock::new(BTreeMap::new()),
             returns: Lock::new(BTreeMap::new()),

@@ -11,7 +11,13 @@ use std::{
 };
 
 use crate::{
-    hot::nanos, ledger::Overdue, limits::Limits, manager::Manager, shared::Shared, upkeep::Place,
+    hot::nanos,
+    ledger::Overdue,
+    limits::Limits,
+    manager::Manager,
+    observer::{Event, Watcher},
+    shared::Shared,
+    upkeep::Place,
 };
 
 /// How often it looks: so many times within the shortest limit, but
@@ -67,12 +73,12 @@ fn look<M: Manager>(shared: &Arc<Shared<M>>, told: &mut BTreeSet<(u64, u64)>) ->
         (effects, overdue, *ledger.limits())
     };
     shared.perform(effects, Place::Anywhere);
-    tell(&overdue, told, now);
+    tell(&shared.watcher, &overdue, told, now);
     period(&limits)
 }
 
 /// Each loan is told once.
-fn tell(overdue: &[Overdue], told: &mut BTreeSet<(u64, u64)>, now: u64) {
+fn tell(watcher: &Watcher, overdue: &[Overdue], told: &mut BTreeSet<(u64, u64)>, now: u64) {
     let present: BTreeSet<_> = overdue.iter().map(|loan| (loan.id, loan.since)).collect();
     told.retain(|loan| present.contains(loan));
     for loan in overdue {
@@ -85,6 +91,13 @@ fn tell(overdue: &[Overdue], told: &mut BTreeSet<(u64, u64)>, now: u64) {
                 acquired_at = %loan.caller,
                 "a resource is held for so long that it may have leaked"
             );
+            let (id, index, caller) = (loan.id, loan.index as usize, loan.caller);
+            watcher.tell(|| Event::Leaking {
+                id,
+                index,
+                held_for,
+                caller,
+            });
         }
     }
 }

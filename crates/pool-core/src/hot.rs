@@ -11,6 +11,9 @@ use crate::limits::Limits;
 /// takes effect with the next acquire or release that sees it.
 #[derive(Debug)]
 pub(crate) struct Hot {
+    /// Whether there is nothing of all this, and no observer: then nothing else need be looked at.
+    plain: AtomicBool,
+    observed: bool,
     max_uses: AtomicU32,
     /// In nanoseconds.
     check_after: AtomicU64,
@@ -19,8 +22,10 @@ pub(crate) struct Hot {
 }
 
 impl Hot {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, observed: bool) -> Self {
         let hot = Self {
+            plain: AtomicBool::new(false),
+            observed,
             max_uses: AtomicU32::new(u32::MAX),
             check_after: AtomicU64::new(0),
             stamps: AtomicBool::new(false),
@@ -36,6 +41,13 @@ impl Hot {
         self.check_after
             .store(nanos(limits.check_after), Ordering::Relaxed);
         self.stamps.store(stamps, Ordering::Relaxed);
+        let plain = !self.observed && !stamps && limits.max_uses.is_none();
+        self.plain.store(plain, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain.load(Ordering::Relaxed)
     }
 
     #[inline]

@@ -20,6 +20,7 @@ use crate::{
     gate::Pause,
     loan::{Loan, Phase, Terms},
     manager::{CreateCx, Manager, Reason},
+    observer::Event,
     shared::Shared,
     signal::Signal,
     slots::{Claim, Occupant},
@@ -36,6 +37,7 @@ pub(crate) fn create<M: Manager>(shared: &Arc<Shared<M>>, claim: Claim<M::Resour
     let mut slot = Creating {
         shared: Arc::clone(shared),
         claim: Some(claim),
+        begun: 0,
     };
     Box::pin(async move {
         let shared = Arc::clone(&slot.shared);
@@ -47,6 +49,10 @@ pub(crate) fn create<M: Manager>(shared: &Arc<Shared<M>>, claim: Claim<M::Resour
             cancel.set();
         }
         let cx = CreateCx::new(index as usize, Arc::clone(&cancel));
+        slot.begun = shared.clock.now();
+        shared.watcher.tell(|| Event::Creating {
+            index: index as usize,
+        });
         let made = {
             let start = || shared.manager.create(&cx);
             let mut work = pin!(guarded(&shared.timers, limits.create_timeout, start));
@@ -111,7 +117,13 @@ pub(crate) fn destroy<M: Manager>(
 ) {
     let occupant = claim.get_mut().take();
     let id = claim.id();
-    tracing::debug!(id, index = claim.index(), reason = %why, "destroying a resource");
+    let index = claim.index() as usize;
+    tracing::debug!(id, index, reason = %why, "destroying a resource");
+    shared.watcher.tell(|| Event::Destroying {
+        id,
+        index,
+        reason: why,
+    });
     let mut slot = Destroying {
         shared: Arc::clone(shared),
         claim: Some(claim),
@@ -179,6 +191,8 @@ pub(crate) fn reset<M: Manager>(
 struct Creating<M: Manager> {
     shared: Arc<Shared<M>>,
     claim: Option<Claim<M::Resource>>,
+    /// By the pool's clock.
+    begun: u64,
 }
 
 impl<M: Manager> Creating<M> {
@@ -195,7 +209,11 @@ impl<M: Manager> Creating<M> {
             uses: 0,
             terms: Terms::new(Phase::Kept),
         });
-        tracing::debug!(id, index, "created a resource");
+        let took = self.shared.clock.since(self.begun);
+        tracing::debug!(id, index, ?took, "created a resource");
+        self.shared
+            .watcher
+            .tell(|| Event::Created { id, index, took });
         let effects = self.shared.ledger.lock().created(claim);
         self.shared.perform(effects, Place::Anywhere);
         expiry::watch(&self.shared);
@@ -215,7 +233,14 @@ impl<M: Manager> Creating<M> {
             return;
         };
         self.forget(&claim);
-        tracing::debug!(index = claim.index(), %explanation, "a create failed");
+        let index = claim.index() as usize;
+        let took = self.shared.clock.since(self.begun);
+        tracing::debug!(index, %explanation, ?took, "a create failed");
+        self.shared.watcher.tell(|| Event::CreateFailed {
+            index,
+            explanation: &explanation,
+            took,
+        });
         let now = self.shared.clock.now();
         // Each has keys of its own, which come from the system.
         let dice = RandomState::new().hash_one(now);
@@ -279,6 +304,8 @@ impl<M: Manager> Drop for Destroying<M> {
             forget_panics(|| self.shared.manager.abandon(resource, self.why));
         }
         if let Some(claim) = self.claim.take() {
+            let (id, index) = (claim.id(), claim.index() as usize);
+            self.shared.watcher.tell(|| Event::Destroyed { id, index });
             let effects = self.shared.ledger.lock().destroyed(claim);
             self.shared.perform(effects, self.place);
         }

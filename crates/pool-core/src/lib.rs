@@ -61,6 +61,7 @@ mod loan;
 mod upkeep;
 mod expiry;
 mod manager;
+mod observer;
 mod semaphore;
 mod acquire_permit;
 mod permit;
@@ -92,6 +93,7 @@ pub use error::{AcquireError, AcquireTimeout, ConfigError, DrainError, Holder, P
 pub use guard::{Guard, OwnedGuard};
 pub use limits::Limits;
 pub use manager::{CreateCx, Manager, Metrics, Reason, Reject, Verdict};
+pub use observer::{Event, Observer};
 pub use permit::{OwnedPermit, Permit};
 pub use pool::Pool;
 pub use queue::Priority;

@@ -20,6 +20,7 @@ use std::{
 use crate::{
     jobs,
     manager::{Manager, Metrics, Reason, Verdict},
+    observer::Event,
     shared::Shared,
     signal::Signal,
     slots::{Claim, Occupant},
@@ -144,6 +145,10 @@ where
         let Some(occupant) = claim.get_mut().take() else {
             unreachable!("a loan is occupied")
         };
+        self.shared().watcher.tell(|| Event::Detached {
+            id: claim.id(),
+            index: claim.index() as usize,
+        });
         let effects = self.shared().ledger.lock().detached(claim);
         self.shared().perform(effects, Place::Anywhere);
         occupant.resource
@@ -221,7 +226,7 @@ where
             Phase::Checking | Phase::Kept => Ok(Verdict::Keep),
             Phase::Resetting => Err(Reason::ResetFailed),
             Phase::Lent => {
-                if *uses >= shared.hot.max_uses() {
+                if !shared.hot.is_plain() && *uses >= shared.hot.max_uses() {
                     return Err(Reason::MaxUses);
                 }
                 let inspect = || shared.manager.inspect(resource, &metrics);
@@ -247,8 +252,8 @@ where
             return;
         };
         let shared = self.home.borrow();
-        if shared.hot.stamps() {
-            claim.set_since(shared.clock.stamp());
+        if !shared.hot.is_plain() {
+            note_end(shared, &claim, phase);
         }
         // Before and after it is lent, the ledger may count it among those that are looked at.
         if verdict != Ok(Verdict::Keep) || phase != Phase::Lent || awaited {
@@ -271,6 +276,21 @@ fn lend<M: Manager>(
     if let Some(occupant) = claim.get_mut() {
         occupant.terms = Terms::new(Phase::Lent);
         occupant.uses = occupant.uses.saturating_add(1);
+    }
+}
+
+/// What somebody wants to know of the end of a loan.
+#[cold]
+fn note_end<M: Manager>(shared: &Shared<M>, claim: &Claim<M::Resource>, phase: Phase) {
+    if phase == Phase::Lent {
+        shared.watcher.tell(|| Event::Returned {
+            id: claim.id(),
+            index: claim.index() as usize,
+            held_for: shared.clock.since(claim.since()),
+        });
+    }
+    if shared.hot.stamps() {
+        claim.set_since(shared.clock.stamp());
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     limits::Limits,
     loan::{Loan, Phase},
     manager::{Manager, Metrics, Reason},
+    observer::Event,
     shared::Shared,
     slots::Claim,
     status::Status,
@@ -165,6 +166,7 @@ impl<M: Manager> Pool<M> {
         change(&mut limits);
         limits.validate()?;
         self.0.hot.set(&limits);
+        self.0.watcher.tell(|| Event::Reconfigured);
         let effects = self.0.ledger.lock().reconfigure(limits);
         self.0.perform(effects, Place::Anywhere);
         expiry::watch(&self.0);

@@ -18,6 +18,7 @@ use crate::{
     jobs,
     ledger::Ledger,
     manager::{Manager, Metrics},
+    observer::{Event, Watcher},
     signal::Signal,
     slots::Claim,
     sync::Lock,
@@ -32,6 +33,7 @@ type PoolRest<M> = Rest<Claim<<M as Manager>::Resource>, <M as Manager>::Error>;
 pub(crate) struct Shared<M: Manager> {
     pub(crate) manager: M,
     pub(crate) hot: Hot,
+    pub(crate) watcher: Watcher,
     /// Held for a few instructions at a time, and never while foreign code runs: no callback, no
     /// waker, no `Drop` of a resource or an error.
     pub(crate) ledger: Ledger<M::Resource, M::Error>,
@@ -103,13 +105,20 @@ impl<M: Manager> Shared<M> {
     }
 
     pub(crate) fn close(self: &Arc<Self>) {
-        let effects = self.ledger.lock().close();
+        let (effects, first) = {
+            let mut ledger = self.ledger.lock();
+            let first = !ledger.is_closed();
+            (ledger.close(), first)
+        };
         // Those that begin later see that the ledger is closed.
         let creates: Vec<_> = self.creates.lock().values().cloned().collect();
         for cancel in creates {
             cancel.set();
         }
         self.perform(effects, Place::Anywhere);
+        if first {
+            self.watcher.tell(|| Event::Closed);
+        }
     }
 
     pub(crate) fn holders(&self) -> Vec<Holder> {

@@ -11,6 +11,7 @@ mod failures;
 mod fairness;
 mod guards;
 mod life;
+mod observed;
 mod panics;
 mod resize;
 mod runtimes;
