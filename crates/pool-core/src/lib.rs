@@ -1,6 +1,7 @@
 //! Pooling of expensive resources: fair, bounded, cancel-safe, with exact status.
 //!
 //! - [`Pool`]: resources that a [`Manager`] makes, lent to one caller at a time by a [`Guard`].
+//! - [`BoxManager`]: a manager that is chosen at run time, for pools of one type.
 //! - [`Semaphore`]: bare permits, on the same queue.
 //!
 //! ```
@@ -59,6 +60,7 @@ mod shared;
 mod jobs;
 mod loan;
 mod upkeep;
+mod boxed;
 mod manager;
 mod semaphore;
 mod acquire_permit;
@@ -83,6 +85,7 @@ mod sync;
 
 pub use acquire::{Acquire, AcquireOwned};
 pub use acquire_permit::{AcquirePermit, AcquirePermitOwned};
+pub use boxed::BoxManager;
 pub use builder::Builder;
 pub use drain::Drain;
 pub use error::{AcquireError, ConfigError, DrainError, Holder, Phase};

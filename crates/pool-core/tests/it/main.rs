@@ -3,6 +3,7 @@
 mod scripted;
 
 mod acquire;
+mod boxed;
 mod cancel;
 mod close;
 mod creates;
