@@ -45,7 +45,9 @@
 //! a thread of the pool. Deadlines follow tokio's clock where there is one, paused or not.
 //!
 //! # Features
-//! `serde`: [`Limits`], [`Status`] and [`Priority`] as data.
+//! - `serde`: [`Limits`], [`Status`] and [`Priority`] as data.
+//! - `deadpool`: `FromDeadpool`, any manager of that crate in a pool of ours; `ToDeadpool`, the
+//!   other way round.
 #![deny(unsafe_code)]
 
 // In reading order; a module uses only those below it.
@@ -61,6 +63,8 @@ mod jobs;
 mod loan;
 mod upkeep;
 mod boxed;
+#[cfg(feature = "deadpool")]
+mod deadpool;
 mod manager;
 mod semaphore;
 mod acquire_permit;
@@ -87,6 +91,8 @@ pub use acquire::{Acquire, AcquireOwned};
 pub use acquire_permit::{AcquirePermit, AcquirePermitOwned};
 pub use boxed::BoxManager;
 pub use builder::Builder;
+#[cfg(feature = "deadpool")]
+pub use deadpool::{DeadpoolObject, DeadpoolResource, FromDeadpool, ToDeadpool};
 pub use drain::Drain;
 pub use error::{AcquireError, ConfigError, DrainError, Holder, Phase};
 pub use guard::{Guard, OwnedGuard};

@@ -9,6 +9,8 @@ mod close;
 mod creates;
 mod deadline;
 mod fairness;
+#[cfg(feature = "deadpool")]
+mod from_deadpool;
 mod guards;
 mod panics;
 mod resize;
@@ -17,5 +19,7 @@ mod semaphore;
 #[cfg(feature = "serde")]
 mod serialised;
 mod texts;
+#[cfg(feature = "deadpool")]
+mod to_deadpool;
 mod traits;
 mod volume;
