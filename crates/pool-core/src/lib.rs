@@ -48,9 +48,13 @@
 //! - `serde`: [`Limits`], [`Status`] and [`Priority`] as data.
 //! - `deadpool`: `FromDeadpool`, any manager of that crate in a pool of ours; `ToDeadpool`, the
 //!   other way round.
+//! - `tower`: `PoolService` answers each request with a resource; `LimitLayer` has requests wait for
+//!   permits of a [`Semaphore`].
 #![deny(unsafe_code)]
 
 // In reading order; a module uses only those below it.
+#[cfg(feature = "tower")]
+mod tower;
 mod pool;
 mod builder;
 mod drain;
@@ -103,6 +107,8 @@ pub use pool::Pool;
 pub use queue::Priority;
 pub use semaphore::{PermitError, Semaphore};
 pub use status::Status;
+#[cfg(feature = "tower")]
+pub use tower::{LimitFuture, LimitLayer, LimitService, PoolFuture, PoolService};
 
 /// The rust blocks of the book are tests.
 #[cfg(doctest)]

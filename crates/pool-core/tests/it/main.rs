@@ -18,6 +18,10 @@ mod runtimes;
 mod semaphore;
 #[cfg(feature = "serde")]
 mod serialised;
+#[cfg(feature = "tower")]
+mod services;
+#[cfg(all(feature = "deadpool", not(target_vendor = "apple")))]
+mod sqlite;
 mod texts;
 #[cfg(feature = "deadpool")]
 mod to_deadpool;
