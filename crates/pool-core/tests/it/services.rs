@@ -12,8 +12,8 @@ use std::{
 };
 
 use pool_core::{
-    AcquireError, LimitLayer, LimitService, OwnedGuard, PermitError, Pool, PoolService, Reason,
-    Semaphore,
+    AcquireError, LimitLayer, LimitService, OwnedGuard, PermitError, Pool, PoolService, Priority,
+    Reason, Semaphore,
 };
 use tower::{
     BoxError, Layer, Service, ServiceBuilder, ServiceExt, load_shed::error::Overloaded,
@@ -115,6 +115,20 @@ async fn the_deadline_of_a_service_goes_before_that_of_its_pool() {
     let error = service.oneshot(1).await.unwrap_err();
     assert!(pool_error(&error).is_timeout());
     assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_service_may_wait_in_another_class() {
+    let pool = Scripted::default().pool(1);
+    let held = ready(pool.acquire()).unwrap();
+    let mut usual = PoolService::new(pool.clone(), number);
+    let mut urgent = usual.clone().with_priority(Priority::High);
+    let (mut first, mut second) = (Box::pin(usual.call(1)), Box::pin(urgent.call(2)));
+    assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending());
+    drop(held);
+    assert!(poll(&mut first).is_pending());
+    assert_eq!(ready(second).unwrap(), (0, 2));
+    assert_eq!(ready(first).unwrap(), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,6 +292,20 @@ fn asking_again_keeps_the_place_in_the_queue() {
     assert!(is_ready(&mut first).is_ready());
     // It is ready until it is called.
     assert!(is_ready(&mut first).is_ready());
+}
+
+#[test]
+fn a_limit_may_have_requests_wait_in_another_class() {
+    let semaphore = Arc::new(Semaphore::new(1));
+    let held = semaphore.try_acquire().unwrap();
+    let usual = LimitLayer::new(Arc::clone(&semaphore));
+    let urgent = usual.clone().with_priority(Priority::High);
+    let gated = Gated(Gate::new());
+    let (mut first, mut second) = (usual.layer(gated.clone()), urgent.layer(gated));
+    assert!(is_ready(&mut first).is_pending() && is_ready(&mut second).is_pending());
+    drop(held);
+    assert!(is_ready(&mut first).is_pending());
+    assert!(is_ready(&mut second).is_ready());
 }
 
 #[test]

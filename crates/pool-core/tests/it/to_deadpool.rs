@@ -73,6 +73,9 @@ fn a_resource_is_lent_checked_and_lent_again() {
     let third = ready(pool.get()).unwrap();
     assert_eq!(manager.scripted.seen().recycles(), 2);
     assert_eq!(DeadpoolResource::metrics(&third).uses, 3);
+    // Checks that it passed are no reason for its end.
+    drop((third, pool));
+    assert_eq!(manager.reasons(), [Reason::Discarded]);
 }
 
 #[test]
