@@ -1,6 +1,7 @@
 //! Pooling of expensive resources: fair, bounded, cancel-safe, with exact status.
 //!
 //! - [`Pool`]: resources that a [`Manager`] makes, lent to one caller at a time by a [`Guard`].
+//! - [`BoxManager`]: a manager that is chosen at run time, for pools of one type.
 //! - [`Semaphore`]: bare permits, on the same queue.
 //!
 //! ```
@@ -44,10 +45,16 @@
 //! a thread of the pool. Deadlines follow tokio's clock where there is one, paused or not.
 //!
 //! # Features
-//! `serde`: [`Limits`], [`Status`] and [`Priority`] as data.
+//! - `serde`: [`Limits`], [`Status`] and [`Priority`] as data.
+//! - `deadpool`: `FromDeadpool`, any manager of that crate in a pool of ours; `ToDeadpool`, the
+//!   other way round.
+//! - `tower`: `PoolService` answers each request with a resource; `LimitLayer` has requests wait for
+//!   permits of a [`Semaphore`].
 #![deny(unsafe_code)]
 
 // In reading order; a module uses only those below it.
+#[cfg(feature = "tower")]
+mod tower;
 mod pool;
 mod builder;
 mod drain;
@@ -60,6 +67,9 @@ mod jobs;
 mod loan;
 mod upkeep;
 mod expiry;
+mod boxed;
+#[cfg(feature = "deadpool")]
+mod deadpool;
 mod manager;
 mod observer;
 mod semaphore;
@@ -87,7 +97,10 @@ mod sync;
 
 pub use acquire::{Acquire, AcquireOwned};
 pub use acquire_permit::{AcquirePermit, AcquirePermitOwned};
+pub use boxed::BoxManager;
 pub use builder::Builder;
+#[cfg(feature = "deadpool")]
+pub use deadpool::{DeadpoolObject, DeadpoolResource, FromDeadpool, ToDeadpool};
 pub use drain::Drain;
 pub use error::{AcquireError, AcquireTimeout, ConfigError, DrainError, Holder, Phase};
 pub use guard::{Guard, OwnedGuard};
@@ -99,6 +112,8 @@ pub use pool::Pool;
 pub use queue::Priority;
 pub use semaphore::{PermitError, Semaphore};
 pub use status::Status;
+#[cfg(feature = "tower")]
+pub use tower::{LimitFuture, LimitLayer, LimitService, PoolFuture, PoolService};
 
 /// The rust blocks of the book are tests.
 #[cfg(doctest)]

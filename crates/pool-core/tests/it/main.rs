@@ -3,12 +3,15 @@
 mod scripted;
 
 mod acquire;
+mod boxed;
 mod cancel;
 mod close;
 mod creates;
 mod deadline;
 mod failures;
 mod fairness;
+#[cfg(feature = "deadpool")]
+mod from_deadpool;
 mod guards;
 mod life;
 mod observed;
@@ -18,6 +21,12 @@ mod runtimes;
 mod semaphore;
 #[cfg(feature = "serde")]
 mod serialised;
+#[cfg(feature = "tower")]
+mod services;
+#[cfg(all(feature = "deadpool", not(target_vendor = "apple")))]
+mod sqlite;
 mod texts;
+#[cfg(feature = "deadpool")]
+mod to_deadpool;
 mod traits;
 mod volume;
