@@ -48,6 +48,7 @@
 //! - `serde`: [`Limits`], [`Status`] and [`Priority`] as data.
 //! - `deadpool`: `FromDeadpool`, any manager of that crate in a pool of ours; `ToDeadpool`, the
 //!   other way round.
+//! - `metrics`: `MetricsObserver` keeps counters, histograms and gauges for whatever recorder there is.
 //! - `tower`: `PoolService` answers each request with a resource; `LimitLayer` has requests wait for
 //!   permits of a [`Semaphore`].
 #![deny(unsafe_code)]
@@ -71,6 +72,8 @@ mod boxed;
 #[cfg(feature = "deadpool")]
 mod deadpool;
 mod manager;
+#[cfg(feature = "metrics")]
+mod metrics_observer;
 mod observer;
 mod semaphore;
 mod acquire_permit;
@@ -106,6 +109,8 @@ pub use error::{AcquireError, AcquireTimeout, ConfigError, DrainError, Holder, P
 pub use guard::{Guard, OwnedGuard};
 pub use limits::Limits;
 pub use manager::{CreateCx, Manager, Metrics, Reason, Reject, Verdict};
+#[cfg(feature = "metrics")]
+pub use metrics_observer::MetricsObserver;
 pub use observer::{Event, Observer};
 pub use permit::{OwnedPermit, Permit};
 pub use pool::Pool;

@@ -14,6 +14,8 @@ mod fairness;
 mod from_deadpool;
 mod guards;
 mod life;
+#[cfg(feature = "metrics")]
+mod measured;
 mod observed;
 mod panics;
 mod resize;
