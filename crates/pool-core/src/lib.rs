@@ -123,4 +123,6 @@ pub use tower::{LimitFuture, LimitLayer, LimitService, PoolFuture, PoolService};
 /// The rust blocks of the book are tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/src/resources.md")]
+#[doc = include_str!("../../../docs/src/pool.md")]
+#[doc = include_str!("../../../docs/src/observing.md")]
 mod book {}
