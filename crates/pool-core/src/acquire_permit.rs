@@ -17,7 +17,7 @@ use crate::{
     permit::{Held, OwnedPermit, Permit},
     permits::{Admission, Answer},
     queue::{Look, Priority, Ticket},
-    semaphore::{PermitError, Semaphore, wake},
+    semaphore::{PermitError, Semaphore},
     timer::{Timer, Timers},
 };
 
@@ -252,7 +252,7 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
                 }
                 Admission::Queued(ticket, woken) => {
                     self.state = State::Queued(ticket);
-                    wake(woken);
+                    woken.wake();
                     None
                 }
                 Admission::Closed => Some(Err(PermitError::Closed)),
@@ -302,7 +302,7 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
         if let State::Queued(ticket) = std::mem::replace(&mut self.state, State::Done) {
             // The waker is dropped after the lock is released.
             let (woken, _waker) = self.home().permits.lock().cancel(ticket, self.count);
-            wake(woken);
+            woken.wake();
         }
     }
 

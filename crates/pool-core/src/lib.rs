@@ -86,6 +86,7 @@ mod effects;
 mod records;
 mod gate;
 mod queue;
+mod wakes;
 mod hot;
 mod limits;
 mod status;

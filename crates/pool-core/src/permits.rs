@@ -5,7 +5,10 @@
 
 use std::task::Waker;
 
-use crate::queue::{End, Look, Priority, Queue, Request, Ticket};
+use crate::{
+    queue::{End, Look, Priority, Queue, Request, Ticket},
+    wakes::Wakes,
+};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -36,7 +39,7 @@ pub(crate) enum Admission {
     /// It will have to wait: come back with a waker in hand. Nothing has changed.
     NeedsWaker,
     /// In the queue with its waker; whom to wake.
-    Queued(Ticket, Vec<Waker>),
+    Queued(Ticket, Wakes),
     Closed,
     Saturated {
         waiters: usize,
@@ -137,28 +140,25 @@ impl Permits {
     }
 
     /// The waiter of this many gives up: whom to wake, and a waker to be dropped.
-    #[must_use]
-    pub(crate) fn cancel(&mut self, ticket: Ticket, count: usize) -> (Vec<Waker>, Option<Waker>) {
+    pub(crate) fn cancel(&mut self, ticket: Ticket, count: usize) -> (Wakes, Option<Waker>) {
         let cancelled = self.queue.cancel(ticket);
         let woken = match cancelled.grant {
             Some(Answer::Granted) => self.release(count),
             // It may have been the head that kept the others back.
             None => self.hand_out(),
-            Some(Answer::Closed | Answer::TooLarge) => Vec::new(),
+            Some(Answer::Closed | Answer::TooLarge) => Wakes::default(),
         };
         (woken, cancelled.waker)
     }
 
-    #[must_use]
-    pub(crate) fn release(&mut self, count: usize) -> Vec<Waker> {
+    pub(crate) fn release(&mut self, count: usize) -> Wakes {
         let paid = count.min(self.debt);
         self.debt -= paid;
         self.available += count - paid;
         self.hand_out()
     }
 
-    #[must_use]
-    pub(crate) fn resize(&mut self, total: usize) -> Vec<Waker> {
+    pub(crate) fn resize(&mut self, total: usize) -> Wakes {
         let before = std::mem::replace(&mut self.total, total);
         if total >= before {
             // New permits first cover those that are out beyond the old total.
@@ -169,23 +169,24 @@ impl Permits {
         self.available -= taken;
         self.debt += less - taken;
         // These could never be served; behind them others may fit.
-        let mut woken = self
+        let refused = self
             .queue
             .grant_where(|weight| weight > total, || Answer::TooLarge);
-        woken.extend(self.hand_out());
+        let mut woken = self.hand_out();
+        woken.extend(refused);
         woken
     }
 
-    #[must_use]
-    pub(crate) fn close(&mut self) -> Vec<Waker> {
+    pub(crate) fn close(&mut self) -> Wakes {
         self.closed = true;
-        self.queue.grant_where(|_| true, || Answer::Closed)
+        let mut woken = Wakes::default();
+        woken.extend(self.queue.grant_where(|_| true, || Answer::Closed));
+        woken
     }
 
     /// Serves the head for as long as its full weight is there; it keeps those behind it back.
-    fn hand_out(&mut self) -> Vec<Waker> {
-        // An empty vector costs no memory, and mostly nobody waits.
-        let mut woken = Vec::new();
+    fn hand_out(&mut self) -> Wakes {
+        let mut woken = Wakes::default();
         while let Some(weight) = self.queue.next_weight() {
             if weight > self.available {
                 break;

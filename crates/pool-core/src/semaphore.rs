@@ -1,10 +1,9 @@
 //! Permits without resources: how many may do something at once.
 
-use std::{fmt, sync::Arc, task::Waker, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     acquire_permit::{AcquirePermit, AcquirePermitOwned},
-    foreign::forget_panics,
     permit::{Held, OwnedPermit, Permit},
     permits::Permits,
     sync::Lock,
@@ -179,14 +178,14 @@ impl Semaphore {
     /// want more than there are now get [`PermitError::TooLarge`].
     pub fn resize(&self, permits: usize) {
         let woken = self.permits.lock().resize(permits);
-        wake(woken);
+        woken.wake();
     }
 
     /// Refuses from now on, and sends all who wait away with [`PermitError::Closed`]. Permits that
     /// are out stay valid. Closing again does nothing.
     pub fn close(&self) {
         let woken = self.permits.lock().close();
-        wake(woken);
+        woken.wake();
     }
 
     /// Whether it is closed.
@@ -215,14 +214,7 @@ impl Semaphore {
 
     pub(crate) fn release(&self, count: usize) {
         let woken = self.permits.lock().release(count);
-        wake(woken);
-    }
-}
-
-/// Wakes outside the lock.
-pub(crate) fn wake(woken: Vec<Waker>) {
-    for waker in woken {
-        forget_panics(|| waker.wake());
+        woken.wake();
     }
 }
 

@@ -14,6 +14,7 @@ mod fairness;
 mod from_deadpool;
 mod guards;
 mod life;
+mod matrix;
 #[cfg(feature = "metrics")]
 mod measured;
 mod observed;

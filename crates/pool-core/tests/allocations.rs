@@ -1,0 +1,90 @@
+//! What acquire and release ask of the heap: nothing, once the queue has been as long as it gets.
+//!
+//! A program of its own, since the allocator that counts is that of the whole program.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use pool_core::{CreateCx, Manager, Pool, Semaphore};
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+struct Numbers;
+
+impl Manager for Numbers {
+    type Resource = u64;
+    type Error = Infallible;
+
+    async fn create(&self, _: &CreateCx) -> Result<u64, Infallible> {
+        Ok(7)
+    }
+}
+
+fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// How many blocks were allocated by a thousand runs, after some that fill what is kept, and make the pool so
+/// busy that it has its clock.
+fn blocks(mut run: impl FnMut()) -> u64 {
+    for _ in 0..4000 {
+        run();
+    }
+    let before = dhat::HeapStats::get().total_blocks;
+    for _ in 0..1000 {
+        run();
+    }
+    dhat::HeapStats::get().total_blocks - before
+}
+
+/// One test, because the count is one for the program.
+#[test]
+fn a_warm_pool_allocates_nothing() {
+    let _profiler = dhat::Profiler::builder().testing().build();
+    let pool = Pool::builder(Numbers)
+        .max_size(1)
+        .acquire_timeout(None)
+        .build()
+        .expect("the limits are in range");
+    drop(pool.acquire_blocking());
+    let idle = blocks(|| {
+        let Poll::Ready(Ok(guard)) = poll(&mut pool.acquire()) else {
+            panic!("it is idle")
+        };
+        drop(guard);
+        let Poll::Ready(Ok(guard)) = poll(&mut pool.acquire_owned()) else {
+            panic!("it is idle")
+        };
+        drop(guard);
+    });
+    assert_eq!(idle, 0, "acquire and release of what is idle");
+    let waiting = blocks(|| {
+        let held = pool.try_acquire().expect("it is idle");
+        let mut waits = [pool.acquire(), pool.acquire(), pool.acquire()];
+        assert!(waits.iter_mut().all(|wait| poll(wait).is_pending()));
+        drop(held);
+        let [mut first, mut second, third] = waits;
+        let Poll::Ready(Ok(guard)) = poll(&mut first) else {
+            panic!("it is its turn")
+        };
+        drop(guard);
+        assert!(matches!(poll(&mut second), Poll::Ready(Ok(_))));
+        drop(third);
+    });
+    assert_eq!(waiting, 0, "a wait, a hand-off, a cancel");
+    let semaphore = Semaphore::new(1);
+    let permits = blocks(|| {
+        let mut held = Some(semaphore.try_acquire().expect("it is free"));
+        let mut waits = semaphore.acquire();
+        assert!(poll(&mut waits).is_pending());
+        held.take();
+        assert!(matches!(poll(&mut waits), Poll::Ready(Ok(_))));
+    });
+    assert_eq!(permits, 0, "a permit, a wait, a hand-off");
+    assert!(blocks(|| drop(Box::new(7))) >= 1000, "the count counts");
+}
