@@ -193,16 +193,31 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
         park::wait(self)
     }
 
+    #[inline(always)]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
         // A task that always finds a permit would never yield otherwise.
         let coop = ready!(coop::poll_proceed(cx));
-        let outcome = self.advance(cx);
+        let outcome = match self.at_once() {
+            Some(held) => Poll::Ready(Ok(held)),
+            None => self.advance(cx),
+        };
         if outcome.is_ready() {
             coop.made_progress();
         }
         outcome
     }
 
+    /// What is free, before anything is set up for a wait.
+    #[inline]
+    fn at_once(&mut self) -> Option<Held<H>> {
+        let is_free = matches!(self.state, State::Start) && self.home().permits.take(self.count);
+        is_free.then(|| {
+            self.state = State::Done;
+            self.held()
+        })
+    }
+
+    #[inline(never)]
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
         loop {
             match std::mem::replace(&mut self.state, State::Done) {
@@ -329,8 +344,11 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
 }
 
 impl<H: Borrow<Semaphore>> Drop for Attempt<H> {
+    #[inline]
     fn drop(&mut self) {
-        self.cancel();
+        if let State::Queued(_) = self.state {
+            self.cancel();
+        }
     }
 }
 
@@ -338,7 +356,10 @@ impl<H: Borrow<Semaphore>> park::Parked for Attempt<H> {
     type Output = Result<Held<H>, PermitError>;
 
     fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.advance(cx)
+        match self.at_once() {
+            Some(held) => Poll::Ready(Ok(held)),
+            None => self.advance(cx),
+        }
     }
 
     fn parked_until(&self) -> Option<Instant> {

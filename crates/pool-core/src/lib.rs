@@ -78,6 +78,7 @@ mod observer;
 mod semaphore;
 mod acquire_permit;
 mod permit;
+mod reserve;
 mod permits;
 mod slots;
 mod marks;

@@ -74,6 +74,15 @@ impl Permits {
         self.available
     }
 
+    pub(crate) fn set_available(&mut self, available: usize) {
+        self.available = available;
+    }
+
+    /// Whether nobody has to know of what is taken and put back.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.closed && self.debt == 0 && self.queue.waiting() == 0
+    }
+
     pub(crate) fn waiting(&self) -> usize {
         self.queue.waiting()
     }

@@ -6,7 +6,7 @@ use crate::{
     acquire_permit::{AcquirePermit, AcquirePermitOwned},
     permit::{Held, OwnedPermit, Permit},
     permits::Permits,
-    sync::Lock,
+    reserve::Reserve,
     timer::Timers,
 };
 
@@ -32,7 +32,7 @@ use crate::{
 /// # }
 /// ```
 pub struct Semaphore {
-    pub(crate) permits: Lock<Permits>,
+    pub(crate) permits: Reserve,
     pub(crate) timers: Timers,
 }
 
@@ -100,7 +100,7 @@ impl Semaphore {
     #[must_use]
     pub fn new(permits: usize) -> Self {
         Self {
-            permits: Lock::new(Permits::new(permits)),
+            permits: Reserve::new(Permits::new(permits)),
             timers: Timers::new(),
         }
     }
@@ -158,7 +158,7 @@ impl Semaphore {
 
     /// This many permits, if they are there and nobody waits for some.
     pub fn try_acquire_many(&self, count: usize) -> Option<Permit<'_>> {
-        let granted = self.permits.lock().try_acquire(count);
+        let granted = self.take(count);
         granted.then(|| Permit::new(Held::new(self, count)))
     }
 
@@ -169,7 +169,7 @@ impl Semaphore {
 
     /// As [`try_acquire_many`](Semaphore::try_acquire_many), with a permit that does not borrow.
     pub fn try_acquire_many_owned(self: Arc<Self>, count: usize) -> Option<OwnedPermit> {
-        let granted = self.permits.lock().try_acquire(count);
+        let granted = self.take(count);
         granted.then(|| OwnedPermit::new(Held::new(self, count)))
     }
 
@@ -212,7 +212,20 @@ impl Semaphore {
         self.permits.lock().waiting()
     }
 
+    #[inline]
+    fn take(&self, count: usize) -> bool {
+        self.permits.take(count) || self.permits.lock().try_acquire(count)
+    }
+
+    #[inline]
     pub(crate) fn release(&self, count: usize) {
+        if !self.permits.put(count) {
+            self.release_slowly(count);
+        }
+    }
+
+    #[cold]
+    fn release_slowly(&self, count: usize) {
         let woken = self.permits.lock().release(count);
         woken.wake();
     }

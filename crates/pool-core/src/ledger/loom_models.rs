@@ -23,6 +23,7 @@ use crate::{
     loan::{Phase, Terms},
     permits::{self, Answer, Permits},
     queue::{End, Look, Priority, Ticket},
+    reserve::Reserve,
     slots::{Claim, Occupant},
     sync::Lock,
 };
@@ -274,6 +275,68 @@ fn a_discard_serves_the_next_by_a_create() {
         give_back(&book, right);
         assert_eq!(book.lock().status().idle, 1);
     });
+}
+
+#[test]
+fn permits_are_taken_and_put_back_beside_one_who_waits() {
+    model(|| {
+        let reserve = loom::sync::Arc::new(Reserve::new(Permits::new(1)));
+        assert!(reserve.take(1));
+        let user = {
+            let reserve = loom::sync::Arc::clone(&reserve);
+            thread::spawn(move || {
+                if reserve.take(1) {
+                    put(&reserve);
+                }
+            })
+        };
+        let giver = {
+            let reserve = loom::sync::Arc::clone(&reserve);
+            thread::spawn(move || put(&reserve))
+        };
+        // A lost wake-up is a deadlock.
+        let mut ticket = None;
+        block_on(poll_fn(|cx| {
+            let mut spare = Some(cx.waker().clone());
+            let same = match ticket.take() {
+                Some(same) => same,
+                None => match {
+                    let admission = reserve.lock().acquire(1, Priority::Normal, &mut spare);
+                    admission
+                } {
+                    permits::Admission::Queued(same, woken) => {
+                        woken.wake();
+                        same
+                    }
+                    permits::Admission::Granted => return Poll::Ready(()),
+                    answer => panic!("{answer:?}"),
+                },
+            };
+            let mut spare = Some(cx.waker().clone());
+            let look = reserve.lock().look(same, cx.waker(), &mut spare);
+            match look {
+                Look::Granted(answer) => {
+                    assert_eq!(answer, Answer::Granted);
+                    Poll::Ready(())
+                }
+                Look::Waiting(same) | Look::NeedsWaker(same) => {
+                    ticket = Some(same);
+                    Poll::Pending
+                }
+            }
+        }));
+        put(&reserve);
+        user.join().expect("it does not panic");
+        giver.join().expect("it does not panic");
+        assert_eq!(reserve.lock().available(), 1);
+    });
+}
+
+fn put(reserve: &Reserve) {
+    if !reserve.put(1) {
+        let woken = reserve.lock().release(1);
+        woken.wake();
+    }
 }
 
 /// Notes that it was woken.
