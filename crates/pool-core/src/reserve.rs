@@ -20,20 +20,29 @@ const SLOW: u64 = 1 << 63;
 
 pub(crate) struct Reserve {
     free: Word,
-    permits: Lock<Permits>,
+    books: Lock<Books>,
+}
+
+struct Books {
+    permits: Permits,
+    /// Whether the free permits are in there, and the bit is up.
+    raised: bool,
 }
 
 /// The state machine, with all free permits in it.
 pub(crate) struct Session<'a> {
     free: &'a Word,
-    permits: LockGuard<'a, Permits>,
+    books: LockGuard<'a, Books>,
 }
 
 impl Reserve {
     pub(crate) fn new(permits: Permits) -> Self {
         let reserve = Self {
             free: Word::new(SLOW),
-            permits: Lock::new(permits),
+            books: Lock::new(Books {
+                permits,
+                raised: true,
+            }),
         };
         drop(reserve.lock());
         reserve
@@ -74,15 +83,16 @@ impl Reserve {
     }
 
     pub(crate) fn lock(&self) -> Session<'_> {
-        let mut permits = self.permits.lock();
-        // Acquire: as for `take`, since these may be handed to somebody now.
-        let before = self.free.fetch_or(SLOW, Ordering::Acquire);
-        if before & SLOW == 0 {
-            permits.set_available(before as usize);
+        let mut books = self.books.lock();
+        if !books.raised {
+            // Acquire: as for `take`, since these may be handed to somebody now.
+            let free = self.free.fetch_or(SLOW, Ordering::Acquire);
+            books.permits.set_available(free as usize);
+            books.raised = true;
         }
         Session {
             free: &self.free,
-            permits,
+            books,
         }
     }
 
@@ -95,8 +105,9 @@ impl Reserve {
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
-        let free = self.permits.available() as u64;
-        if self.permits.is_plain() && free < SLOW {
+        let free = self.books.permits.available() as u64;
+        if self.books.permits.is_plain() && free < SLOW {
+            self.books.raised = false;
             // Release: as for `put`.
             self.free.store(free, Ordering::Release);
         }
@@ -107,13 +118,13 @@ impl Deref for Session<'_> {
     type Target = Permits;
 
     fn deref(&self) -> &Permits {
-        &self.permits
+        &self.books.permits
     }
 }
 
 impl DerefMut for Session<'_> {
     fn deref_mut(&mut self) -> &mut Permits {
-        &mut self.permits
+        &mut self.books.permits
     }
 }
 
