@@ -60,7 +60,8 @@ pub trait Manager: Send + Sync + 'static {
         cx: &CreateCx,
     ) -> impl Future<Output = Result<Self::Resource, Self::Error>> + Send;
 
-    /// Checks a resource before it is used again. Not called for a new one, nor by
+    /// Checks a resource before it is used again. Not called for a new one, nor within
+    /// [`check_after`](crate::Limits::check_after) of its last use, nor by
     /// [`try_acquire`](crate::Pool::try_acquire).
     ///
     /// # Errors
