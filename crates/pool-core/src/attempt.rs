@@ -21,7 +21,7 @@ use tokio::{runtime::Handle, task::coop};
 use crate::{
     check::{self, Check, Checked},
     effects::{Admission, Ask, Failure, Grant},
-    error::{AcquireError, AcquireTimeout, Phase},
+    error::{AcquireError, AcquireTimeout, CircuitOpen, Phase},
     foreign::Fault,
     loan::{self, Loan},
     manager::{Manager, Reason},
@@ -433,10 +433,10 @@ where
 
     fn circuit_open(&self, retry_after: Duration) -> AcquireError<M::Error> {
         self.shared().watcher.tell(|| Event::CircuitOpen);
-        AcquireError::CircuitOpen {
+        AcquireError::CircuitOpen(Box::new(CircuitOpen {
             retry_after,
             last_create_error: self.shared().ledger.lock().last_create_error(),
-        }
+        }))
     }
 
     fn waited(&self) -> Duration {

@@ -35,16 +35,8 @@ pub enum AcquireError<E> {
     },
     /// Creates have failed too often in a row to be tried at the moment, and nothing is idle:
     /// [`Limits::breaker_after`](crate::Limits::breaker_after).
-    #[error(
-        "creating resources has failed too often: tried again in {retry_after:?}{}",
-        Trailing(last_create_error)
-    )]
-    CircuitOpen {
-        /// When the next create is tried.
-        retry_after: Duration,
-        /// What the last create said.
-        last_create_error: Option<Arc<str>>,
-    },
+    #[error("{0}")]
+    CircuitOpen(Box<CircuitOpen>),
     /// The time was up.
     #[error("{0}")]
     Timeout(Box<AcquireTimeout>),
@@ -86,6 +78,40 @@ impl fmt::Display for AcquireTimeout {
     }
 }
 
+/// A circuit that is open: creates are not tried for a while. In a box, as [`AcquireTimeout`] is.
+///
+/// # Examples
+/// ```
+/// use pool_core::AcquireError;
+/// use std::time::Duration;
+///
+/// fn retry_after(error: &AcquireError<std::io::Error>) -> Option<Duration> {
+///     match error {
+///         AcquireError::CircuitOpen(circuit) => Some(circuit.retry_after),
+///         _ => None,
+///     }
+/// }
+/// # assert!(retry_after(&AcquireError::Closed).is_none());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CircuitOpen {
+    /// When the next create is tried.
+    pub retry_after: Duration,
+    /// What the last create said.
+    pub last_create_error: Option<Arc<str>>,
+}
+
+impl fmt::Display for CircuitOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (after, cause) = (self.retry_after, Trailing(&self.last_create_error));
+        write!(
+            f,
+            "creating resources has failed too often: tried again in {after:?}{cause}"
+        )
+    }
+}
+
 /// The optional end of a message.
 struct Trailing<'a>(&'a Option<Arc<str>>);
 
@@ -114,7 +140,7 @@ impl<E> AcquireError<E> {
     /// Whether creates are not tried at the moment.
     #[must_use]
     pub fn is_circuit_open(&self) -> bool {
-        matches!(self, Self::CircuitOpen { .. })
+        matches!(self, Self::CircuitOpen(_))
     }
 
     /// Whether the queue was full.

@@ -107,7 +107,9 @@ pub use builder::Builder;
 #[cfg(feature = "deadpool")]
 pub use deadpool::{DeadpoolObject, DeadpoolResource, FromDeadpool, ToDeadpool};
 pub use drain::Drain;
-pub use error::{AcquireError, AcquireTimeout, ConfigError, DrainError, Holder, Phase};
+pub use error::{
+    AcquireError, AcquireTimeout, CircuitOpen, ConfigError, DrainError, Holder, Phase,
+};
 pub use guard::{Guard, OwnedGuard};
 pub use limits::Limits;
 pub use manager::{CreateCx, Manager, Metrics, Reason, Reject, Verdict};

@@ -50,10 +50,11 @@ async fn a_broken_circuit_refuses_at_once_and_closes_after_one_probe() {
     }
     let error = ready(pool.acquire()).unwrap_err();
     assert!(error.is_circuit_open());
-    let AcquireError::CircuitOpen { retry_after, .. } = error else {
+    let AcquireError::CircuitOpen(circuit) = error else {
         panic!("{error}");
     };
-    assert!(retry_after <= 10 * SECOND && retry_after > 9 * SECOND);
+    assert!(circuit.retry_after <= 10 * SECOND && circuit.retry_after > 9 * SECOND);
+    assert_eq!(circuit.last_create_error.as_deref(), Some("told to fail"));
     assert_eq!(manager.seen().creates(), 3, "none was tried");
     tokio::time::sleep(11 * SECOND).await;
     let guards = [
