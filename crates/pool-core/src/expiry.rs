@@ -31,26 +31,32 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 /// Starts the job, unless it runs or has nothing to do.
 pub(crate) fn watch<M: Manager>(shared: &Arc<Shared<M>>) {
+    start(shared, Place::Anywhere);
+}
+
+fn start<M: Manager>(shared: &Arc<Shared<M>>, place: Place) {
+    let idle = {
+        let ledger = shared.ledger.lock();
+        ledger.is_closed() || period(ledger.limits()).is_none()
+    };
     // Whoever sets the flag starts it; Relaxed, since nothing else is read by it.
-    if period(shared.ledger.lock().limits()).is_none()
-        || shared.expiry.swap(true, Ordering::Relaxed)
-    {
+    if idle || shared.expiry.swap(true, Ordering::Relaxed) {
         return;
     }
-    let running = Running(Arc::downgrade(shared));
+    let mut running = Running {
+        shared: Arc::downgrade(shared),
+        may_go_on: matches!(place, Place::Anywhere),
+    };
     let timers = shared.timers.clone();
     let job = Box::pin(async move {
+        running.may_go_on = true;
         let mut told = BTreeSet::new();
-        while let Some(period) = running
-            .0
-            .upgrade()
-            .and_then(|shared| look(&shared, &mut told))
-        {
+        while let Some(period) = running.look(&mut told) {
             let mut timer = timers.after(period);
             poll_fn(|cx| timer.poll(cx)).await;
         }
     });
-    shared.upkeep.send(job, Place::Anywhere);
+    shared.upkeep.send(job, place);
 }
 
 /// How long until the next look; `None` when there is nothing to look for.
@@ -60,21 +66,6 @@ fn period(limits: &Limits) -> Option<Duration> {
     let keeps_ready = (limits.min_idle > 0).then_some(LONGEST);
     let period = shortest.map(|time| time / LOOKS).or(keeps_ready)?;
     Some(period.clamp(SHORTEST, LONGEST))
-}
-
-fn look<M: Manager>(shared: &Arc<Shared<M>>, told: &mut BTreeSet<(u64, u64)>) -> Option<Duration> {
-    let now = shared.clock.now();
-    let (effects, overdue, limits) = {
-        let mut ledger = shared.ledger.lock();
-        if ledger.is_closed() {
-            return None;
-        }
-        let (effects, overdue) = ledger.expire(now);
-        (effects, overdue, *ledger.limits())
-    };
-    shared.perform(effects, Place::Anywhere);
-    tell(&shared.watcher, &overdue, told, now);
-    period(&limits)
 }
 
 /// Each loan is told once.
@@ -102,13 +93,40 @@ fn tell(watcher: &Watcher, overdue: &[Overdue], told: &mut BTreeSet<(u64, u64)>,
     }
 }
 
-/// The job, as the pool knows it: the next one may start when it is gone, wherever it ran.
-struct Running<M: Manager>(Weak<Shared<M>>);
+/// The job, as the pool knows it.
+struct Running<M: Manager> {
+    shared: Weak<Shared<M>>,
+    /// Not for a job that the pool's own thread dropped unpolled: it cannot start, and would drop the next one too.
+    may_go_on: bool,
+}
+
+impl<M: Manager> Running<M> {
+    /// How long until the next look; `None` when there will be none.
+    fn look(&self, told: &mut BTreeSet<(u64, u64)>) -> Option<Duration> {
+        let shared = self.shared.upgrade()?;
+        let now = shared.clock.now();
+        let (effects, overdue, limits) = {
+            let mut ledger = shared.ledger.lock();
+            if ledger.is_closed() {
+                return None;
+            }
+            let (effects, overdue) = ledger.expire(now);
+            (effects, overdue, *ledger.limits())
+        };
+        shared.perform(effects, Place::Anywhere);
+        tell(&shared.watcher, &overdue, told, now);
+        period(&limits)
+    }
+}
 
 impl<M: Manager> Drop for Running<M> {
+    /// The limits may ask for it again by now; or its runtime has ended, and the pool has not.
     fn drop(&mut self) {
-        if let Some(shared) = self.0.upgrade() {
+        if let Some(shared) = self.shared.upgrade() {
             shared.expiry.store(false, Ordering::Relaxed);
+            if self.may_go_on {
+                start(&shared, Place::OwnThread);
+            }
         }
     }
 }

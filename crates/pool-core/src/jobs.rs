@@ -262,7 +262,14 @@ impl<M: Manager> Drop for Creating<M> {
     fn drop(&mut self) {
         if let Some(claim) = self.claim.take() {
             self.forget(&claim);
-            tracing::debug!(index = claim.index(), "a create ended without a result");
+            let (index, explanation) = (claim.index() as usize, "it ended without a result");
+            tracing::debug!(index, "a create ended without a result");
+            let took = self.shared.clock.since(self.begun);
+            self.shared.watcher.tell(|| Event::CreateFailed {
+                index,
+                explanation,
+                took,
+            });
             let effects = self.shared.ledger.lock().create_lost(claim);
             // The next try must not go to the runtime that has just dropped this one.
             self.shared.perform(effects, Place::OwnThread);

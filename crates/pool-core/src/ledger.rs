@@ -72,9 +72,6 @@ pub(crate) struct Overdue {
     pub(crate) caller: &'static Location<'static>,
 }
 
-/// Slots that are made before any is needed: more come as they are.
-const FIRST_SLOTS: usize = 63;
-
 impl<R, E> Ledger<R, E> {
     pub(crate) fn new(limits: Limits) -> Self {
         let books = Books {
@@ -89,7 +86,7 @@ impl<R, E> Ledger<R, E> {
             next_id: 1,
         };
         Self {
-            slots: Slots::new(limits.max_size.min(FIRST_SLOTS)),
+            slots: Slots::new(limits.max_size),
             books: Lock::new(books),
         }
     }
@@ -419,14 +416,13 @@ impl<R, E> Session<'_, R, E> {
             } else {
                 Reason::Idle
             };
-            match self.slots.take_at(slot.index) {
-                Some(claim) if too_old || unused => {
-                    spare = spare.saturating_sub(1);
+            if too_old && !slot.idle {
+                self.slots.retire(slot.index, why);
+            } else if too_old || unused {
+                spare = spare.saturating_sub(1);
+                if let Some(claim) = self.slots.take_at(slot.index) {
                     self.doom(claim, why, &mut effects);
                 }
-                Some(claim) => self.slots.keep(claim),
-                None if too_old => self.slots.retire(slot.index, why),
-                None => {}
             }
             let leaked = limits.leak_after.is_some_and(|limit| {
                 !slot.idle && slot.since > 0 && reached(slot.since, nanos(limit))

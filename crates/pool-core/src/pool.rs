@@ -176,7 +176,7 @@ impl<M: Manager> Pool<M> {
     /// Changes how many resources may exist; see [`reconfigure`](Pool::reconfigure).
     ///
     /// # Errors
-    /// The size is 0 or above [`Limits::MAX_SIZE`].
+    /// The size is 0, below [`Limits::min_idle`] or above [`Limits::MAX_SIZE`].
     pub fn set_max_size(&self, max_size: usize) -> Result<(), ConfigError> {
         self.reconfigure(|limits| limits.max_size = max_size)
     }

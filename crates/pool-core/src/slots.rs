@@ -123,10 +123,10 @@ unsafe impl<R: Send> Send for Claim<R> {}
 unsafe impl<R: Sync> Sync for Claim<R> {}
 
 impl<R> Slots<R> {
-    /// `count` vacant slots, at least one.
-    pub(crate) fn new(count: usize) -> Self {
+    /// Vacant slots: as many as there may be, if a word has their marks. More come as they are needed.
+    pub(crate) fn new(max: usize) -> Self {
         Self {
-            first: Segment::new(0, 0, count.max(1), false),
+            first: Segment::new(0, 0, max.clamp(1, MARKS), false),
             owned: PhantomData,
         }
     }

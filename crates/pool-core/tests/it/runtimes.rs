@@ -217,3 +217,21 @@ fn two_runtimes_share_a_pool() {
     assert_eq!(other.join().unwrap().unwrap(), 0);
     assert!(ready(pool.acquire()).is_ok());
 }
+
+#[test]
+fn what_is_idle_for_too_long_goes_though_its_runtime_has_ended() {
+    let manager = Scripted::default();
+    let builder = manager.builder().max_size(1);
+    let pool = builder
+        .idle_timeout(Some(Duration::from_millis(300)))
+        .build()
+        .unwrap();
+    let runtime = runtime();
+    drop(runtime.block_on(async { pool.acquire_owned().await.unwrap() }));
+    drop(runtime);
+    assert_eq!(pool.status().idle, 1);
+    while pool.status().size > 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(manager.seen().destroyed(), [pool_core::Reason::Idle]);
+}
