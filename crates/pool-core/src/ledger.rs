@@ -85,8 +85,10 @@ impl<R, E> Ledger<R, E> {
             last_create_error: None,
             next_id: 1,
         };
+        let slots = Slots::new(limits.max_size);
+        slots.set_order(limits.order);
         Self {
-            slots: Slots::new(limits.max_size),
+            slots,
             books: Lock::new(books),
         }
     }
@@ -368,6 +370,7 @@ impl<R, E> Session<'_, R, E> {
 
     pub(crate) fn reconfigure(&mut self, limits: Limits) -> Effects<Claim<R>, E> {
         self.books.limits = limits;
+        self.slots.set_order(limits.order);
         let mut effects = Effects::none();
         self.raise();
         while self.is_over() {
@@ -497,7 +500,7 @@ impl<R, E> Session<'_, R, E> {
             return None;
         }
         self.raise();
-        let claim = self.slots.take_first()?;
+        let claim = self.slots.take_next()?;
         claim.set_caller(caller);
         Some(claim)
     }
@@ -612,6 +615,9 @@ impl<R, E> Drop for Session<'_, R, E> {
 
 #[cfg(all(test, not(loom)))]
 mod model;
+
+#[cfg(all(test, not(loom)))]
+mod turns;
 
 #[cfg(all(test, loom))]
 mod loom_models;

@@ -45,7 +45,7 @@
 //! a thread of the pool. Deadlines follow tokio's clock where there is one, paused or not.
 //!
 //! # Features
-//! - `serde`: [`Limits`], [`Status`] and [`Priority`] as data.
+//! - `serde`: [`Limits`], [`Order`], [`Status`] and [`Priority`] as data.
 //! - `deadpool`: `FromDeadpool`, any manager of that crate in a pool of ours; `ToDeadpool`, the
 //!   other way round.
 //! - `metrics`: `MetricsObserver` keeps counters, histograms and gauges for whatever recorder there is.
@@ -111,7 +111,7 @@ pub use error::{
     AcquireError, AcquireTimeout, CircuitOpen, ConfigError, DrainError, Holder, Phase,
 };
 pub use guard::{Guard, OwnedGuard};
-pub use limits::Limits;
+pub use limits::{Limits, Order};
 pub use manager::{CreateCx, Manager, Metrics, Reason, Reject, Verdict};
 #[cfg(feature = "metrics")]
 pub use metrics_observer::MetricsObserver;

@@ -18,6 +18,7 @@ mod matrix;
 #[cfg(feature = "metrics")]
 mod measured;
 mod observed;
+mod order;
 mod panics;
 mod resize;
 mod runtimes;
