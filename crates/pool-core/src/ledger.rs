@@ -21,16 +21,19 @@
 //! only when nothing is idle; enough creates are under way for all who wait, or there is no room;
 //! more than `max_size` slots are occupied only after a shrink.
 
+mod drains;
+mod warm_ups;
+
 use std::{panic::Location, sync::Arc, task::Waker};
 
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant},
+    effects::{Admission, Ask, Effects, Failure, Grant, Warmth},
     expiry::lifetime,
     gate::Gate,
     hot::nanos,
     limits::Limits,
     manager::Reason,
-    queue::{End, Look, Priority, Queue, Request, Ticket},
+    queue::{End, Look, Queue, Request, Ticket},
     records::{Records, State},
     slots::{Claim, Facts, Slots},
     status::Status,
@@ -52,6 +55,7 @@ struct Books<R, E> {
     records: Records,
     queue: Queue<Grant<Claim<R>, E>, &'static Location<'static>>,
     drains: Queue<(), ()>,
+    warm_ups: Queue<Warmth<E>, ()>,
     gate: Gate,
     last_create_error: Option<Arc<str>>,
     next_id: u64,
@@ -81,6 +85,7 @@ impl<R, E> Ledger<R, E> {
             records: Records::new(),
             queue: Queue::new(),
             drains: Queue::new(),
+            warm_ups: Queue::new(),
             gate: Gate::default(),
             last_create_error: None,
             next_id: 1,
@@ -317,13 +322,14 @@ impl<R, E> Session<'_, R, E> {
         self.books.last_create_error = None;
         self.books.gate.succeeded();
         let mut effects = self.hand_on(claim, Grant::Fresh);
+        self.tell_warm_ups(&mut effects);
         // One may have waited for its turn to begin.
         self.cover(&mut effects);
         effects
     }
 
-    /// Creating -> vacant. The failure goes to the waiter whose turn is next; the others still
-    /// have to be covered.
+    /// Creating -> vacant. The failure goes to the waiter whose turn is next, else to a warm-up; the others
+    /// still have to be covered.
     pub(crate) fn create_failed(
         &mut self,
         claim: Claim<R>,
@@ -336,7 +342,7 @@ impl<R, E> Session<'_, R, E> {
         let mut effects = Effects::none();
         match self.books.queue.grant(Grant::Failed(failure)) {
             Ok((_, waker)) => effects.wake = waker,
-            Err(Grant::Failed(failure)) => effects.rest().unheard = Some(failure),
+            Err(Grant::Failed(failure)) => self.fail_warm_up(failure, &mut effects),
             Err(Grant::Used(_) | Grant::Fresh(_) | Grant::CircuitOpen(_) | Grant::Closed) => {}
         }
         let limits = self.books.limits;
@@ -348,6 +354,7 @@ impl<R, E> Session<'_, R, E> {
             let retry_after = self.books.gate.broken_for(now);
             let refuse = || Grant::CircuitOpen(retry_after);
             effects.rest().wakes = self.books.queue.grant_where(|_| true, refuse);
+            self.break_warm_ups(retry_after, &mut effects);
         }
         self.vacate(claim, &mut effects);
         effects
@@ -379,6 +386,7 @@ impl<R, E> Session<'_, R, E> {
             };
             self.doom(claim, Reason::Shrunk, &mut effects);
         }
+        self.refuse_warm_ups(&mut effects);
         self.cover(&mut effects);
         effects
     }
@@ -454,42 +462,13 @@ impl<R, E> Session<'_, R, E> {
         }
         self.books.closed = true;
         effects.rest().wakes = self.books.queue.grant_where(|_| true, || Grant::Closed);
+        self.close_warm_ups(&mut effects);
         self.raise();
         while let Some(claim) = self.slots.take_last() {
             self.doom(claim, Reason::Closed, &mut effects);
         }
         self.tell_drains(&mut effects);
         effects
-    }
-
-    /// Waits for a closed pool to be empty.
-    pub(crate) fn join_drains(&mut self) -> Ticket {
-        let (priority, weight, note, end) = (Priority::Normal, 1, (), End::Back);
-        let request = Request {
-            priority,
-            weight,
-            note,
-            end,
-        };
-        let ticket = self.books.drains.join(request, None);
-        if self.books.closed && self.books.records.size() == 0 {
-            // Those before it have been told, and it has no waker yet: there is nobody to wake.
-            let _ = self.books.drains.grant(());
-        }
-        ticket
-    }
-
-    pub(crate) fn look_drains(
-        &mut self,
-        ticket: Ticket,
-        current: &Waker,
-        spare: &mut Option<Waker>,
-    ) -> Look<()> {
-        self.books.drains.look(ticket, current, spare)
-    }
-
-    pub(crate) fn cancel_drain(&mut self, ticket: Ticket) -> Option<Waker> {
-        self.books.drains.cancel(ticket).waker
     }
 
     // Parts.
@@ -567,15 +546,16 @@ impl<R, E> Session<'_, R, E> {
     }
 
     /// Starts a create for each waiter that no create under way will serve, and for each that is to be kept
-    /// ready, as far as there is room. Recomputed from the numbers each time; counting wake-ups instead would drift.
+    /// ready or warmed up, as far as there is room. Recomputed from the numbers each time; counting wake-ups instead would drift.
     fn cover(&mut self, effects: &mut Effects<Claim<R>, E>) {
         let mut wanted = self.books.queue.waiting();
         if self.books.limits.min_idle > 0 {
             self.raise();
             wanted += self.books.limits.min_idle.saturating_sub(self.slots.idle());
         }
-        let wanted = wanted.min(self.books.gate.concurrency(&self.books.limits));
-        while wanted > self.books.records.count(State::Creating)
+        let allowed = self.books.gate.concurrency(&self.books.limits);
+        while self.books.records.count(State::Creating) < allowed
+            && (wanted > self.books.records.count(State::Creating) || self.is_cold())
             && self.books.records.size() < self.books.limits.max_size
             && !self.books.closed
         {
@@ -584,13 +564,6 @@ impl<R, E> Session<'_, R, E> {
                 .take_vacant(self.books.limits.max_size, self.books.raised);
             self.books.records.set(claim.index(), State::Creating);
             effects.rest().creates.push(claim);
-        }
-    }
-
-    fn tell_drains(&mut self, effects: &mut Effects<Claim<R>, E>) {
-        if self.books.closed && self.books.records.size() == 0 && self.books.drains.waiting() > 0 {
-            let woken = self.books.drains.grant_where(|_| true, || ());
-            effects.rest().wakes.extend(woken);
         }
     }
 

@@ -59,6 +59,7 @@ mod tower;
 mod pool;
 mod builder;
 mod drain;
+mod warm_up;
 mod acquire;
 mod attempt;
 mod check;
@@ -108,7 +109,7 @@ pub use builder::Builder;
 pub use deadpool::{DeadpoolObject, DeadpoolResource, FromDeadpool, ToDeadpool};
 pub use drain::Drain;
 pub use error::{
-    AcquireError, AcquireTimeout, CircuitOpen, ConfigError, DrainError, Holder, Phase,
+    AcquireError, AcquireTimeout, CircuitOpen, ConfigError, DrainError, Holder, Phase, WarmUpError,
 };
 pub use guard::{Guard, OwnedGuard};
 pub use limits::{Limits, Order};
@@ -123,6 +124,7 @@ pub use semaphore::{PermitError, Semaphore};
 pub use status::Status;
 #[cfg(feature = "tower")]
 pub use tower::{LimitFuture, LimitLayer, LimitService, PoolFuture, PoolService};
+pub use warm_up::WarmUp;
 
 /// The rust blocks of the book are tests.
 #[cfg(doctest)]

@@ -7,7 +7,7 @@ use proptest::{collection::vec, option, prelude::*};
 
 use super::Ledger;
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant, Rest},
+    effects::{Admission, Ask, Effects, Failure, Grant, Rest, Warmth},
     gate::Pause,
     limits::{Limits, Order},
     manager::Reason,
@@ -34,6 +34,8 @@ enum Event {
     CreateFailed(usize),
     CreateLost(usize),
     Destroyed(usize),
+    WarmUp(usize),
+    LeaveWarmUp(usize),
     Resize(usize),
     Reorder(Order),
     Refresh,
@@ -61,6 +63,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => n.clone().prop_map(Event::CreateFailed),
         1 => n.clone().prop_map(Event::CreateLost),
         3 => n.clone().prop_map(Event::Destroyed),
+        1 => (1..6_usize).prop_map(Event::WarmUp),
+        1 => n.clone().prop_map(Event::LeaveWarmUp),
         1 => (1..6_usize).prop_map(Event::Resize),
         1 => prop_oneof![Just(Order::Hot), Just(Order::Rotate)].prop_map(Event::Reorder),
         1 => Just(Event::Refresh),
@@ -78,6 +82,7 @@ struct Outside {
     creating: Vec<Right>,
     destroying: Vec<Right>,
     waiting: Vec<(Ticket, Priority)>,
+    warming: Vec<Ticket>,
     /// Events that brought a create into being or ended one.
     creates: usize,
     ended: usize,
@@ -347,6 +352,28 @@ impl Model {
                 outside.ended += 1;
                 self.ledger.lock().destroyed(right)
             }
+            Event::WarmUp(count) => {
+                let before = self.ledger.lock().status();
+                let existing = before.idle + before.in_use + before.recycling;
+                match self.ledger.lock().join_warm_ups(count, || 0) {
+                    Ok((ticket, effects)) => {
+                        assert!(existing < count && count <= before.max_size);
+                        outside.warming.push(ticket);
+                        effects
+                    }
+                    Err(Warmth::Ready) => return assert!(existing >= count),
+                    Err(Warmth::TooMany { max_size }) => return assert!(count > max_size),
+                    Err(Warmth::CircuitOpen(_)) => return assert!(outside.pause.is_some()),
+                    Err(Warmth::Closed) => return assert!(outside.closed),
+                    Err(Warmth::Failed(_)) => unreachable!("it has not begun"),
+                }
+            }
+            Event::LeaveWarmUp(n) => {
+                let Some(ticket) = Self::take(&mut outside.warming, n) else {
+                    return;
+                };
+                self.ledger.lock().cancel_warm_up(ticket)
+            }
             Event::Resize(max_size) => {
                 outside.max_size = max_size;
                 outside.bound = outside.bound.max(max_size);
@@ -426,8 +453,17 @@ impl Model {
             let covered = status.waiting.min(may_create);
             assert!(status.size >= status.max_size || status.creating >= covered);
         }
+        let heaviest = self.ledger.lock().books.warm_ups.heaviest();
+        if heaviest > 0 {
+            let existing = status.idle + status.in_use + status.recycling;
+            assert!(existing < heaviest && heaviest <= status.max_size);
+            // One that is going away is made up for once it is gone.
+            let missing = heaviest.saturating_sub(existing + status.destroying);
+            let covered = missing.min(may_create);
+            assert!(status.size >= status.max_size || status.creating >= covered);
+        }
         if outside.closed {
-            assert_eq!(status.idle, 0);
+            assert_eq!((status.idle, heaviest), (0, 0));
         }
         let rights = [
             &outside.in_use,
@@ -447,6 +483,9 @@ impl Model {
         self.step(Event::Close);
         while !self.outside.waiting.is_empty() {
             self.step(Event::Cancel(0));
+        }
+        while !self.outside.warming.is_empty() {
+            self.step(Event::LeaveWarmUp(0));
         }
         let outside = &self.outside;
         let rounds = outside.in_use.len() + outside.recycling.len() + outside.creating.len();

@@ -34,3 +34,4 @@ mod texts;
 mod to_deadpool;
 mod traits;
 mod volume;
+mod warm_up;

@@ -5,6 +5,7 @@ use std::{cell::Cell, marker::PhantomData};
 use pool_core::{
     Acquire, AcquireError, AcquireOwned, AcquirePermit, AcquirePermitOwned, Builder, CreateCx,
     Drain, Guard, Limits, Manager, OwnedGuard, OwnedPermit, Permit, Pool, Semaphore, Status,
+    WarmUp, WarmUpError,
 };
 
 use crate::scripted::Scripted;
@@ -48,6 +49,7 @@ fn handles_cross_threads_whatever_the_resource_is() {
     assert!(is_sync!(Pool<CellManager>));
     assert!(is_sync!(Builder<CellManager>));
     assert!(is_sync!(Drain<CellManager>));
+    assert!(is_sync!(WarmUp<'static, CellManager>));
     assert!(is_sync!(Semaphore));
 }
 
@@ -74,4 +76,5 @@ fn data_crosses_threads() {
     assert!(is_sync!(Status));
     assert!(is_sync!(Limits));
     assert!(is_sync!(AcquireError<std::io::Error>));
+    assert!(is_sync!(WarmUpError<std::io::Error>));
 }
