@@ -8,9 +8,18 @@ use crate::{
     queue::{End, Priority, Ticket},
 };
 
+/// Which resources will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    Any,
+    /// One that nobody has used.
+    New,
+}
+
 /// Who asks for a slot.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ask {
+    pub(crate) need: Need,
     pub(crate) priority: Priority,
     pub(crate) caller: &'static Location<'static>,
     pub(crate) end: End,
@@ -25,7 +34,8 @@ pub(crate) enum Admission<T, E> {
     NeedsWaker,
     /// In the queue with its waker. How long it may wait unless it says otherwise.
     Queued(Ticket, Option<Duration>),
-    /// In the queue, and the first to see to a create that serves whoever is at its head.
+    /// In the queue, and the first to see to a create that serves whoever is at its head; or apart from it, and
+    /// the first to see to its own create, or to the destroy before it.
     Creates(Ticket, Effects<T, E>),
     Saturated {
         waiters: usize,

@@ -307,6 +307,8 @@ pub enum Reason {
     MaxUses,
     /// [`Pool::refresh`](crate::Pool::refresh) retired it.
     Refreshed,
+    /// A caller asked for a new one, and there was no room for both: [`Acquire::fresh`](crate::Acquire::fresh).
+    Replaced,
     /// The pool became smaller.
     Shrunk,
     /// The pool is closed.
@@ -315,7 +317,7 @@ pub enum Reason {
 
 impl Reason {
     /// By their numbers.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Rejected,
         Self::TimedOut,
         Self::Inspected,
@@ -328,6 +330,7 @@ impl Reason {
         Self::MaxLifetime,
         Self::MaxUses,
         Self::Refreshed,
+        Self::Replaced,
         Self::Shrunk,
         Self::Closed,
     ];
@@ -348,6 +351,7 @@ impl fmt::Display for Reason {
             Self::MaxLifetime => "too old",
             Self::MaxUses => "used often enough",
             Self::Refreshed => "refreshed",
+            Self::Replaced => "replaced by a new one",
             Self::Shrunk => "the pool became smaller",
             Self::Closed => "the pool is closed",
         })

@@ -63,6 +63,16 @@ pub(crate) struct Queue<G, N> {
 #[must_use = "a place that is neither collected nor cancelled is lost"]
 pub(crate) struct Ticket(u32);
 
+/// The same place, for the queue's owner to name it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot(u32);
+
+impl Ticket {
+    pub(crate) fn spot(&self) -> Spot {
+        Spot(self.0)
+    }
+}
+
 /// What a waiter says when it joins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<N> {
@@ -102,6 +112,8 @@ pub(crate) struct Cancelled<G> {
 #[derive(Debug)]
 struct Entry<G, N> {
     content: Content<G>,
+    /// It waits for something of its own, and is in no line.
+    apart: bool,
     class: usize,
     previous: u32,
     next: u32,
@@ -152,9 +164,33 @@ impl<G, N> Queue<G, N> {
     }
 
     pub(crate) fn join(&mut self, request: Request<N>, waker: Option<Waker>) -> Ticket {
+        let (end, place) = (request.end, self.enter(request, waker, false));
+        self.link(place, end);
+        Ticket(place)
+    }
+
+    /// A place that is in no line: what is granted, is granted [to it](Self::grant_to).
+    pub(crate) fn join_apart(&mut self, request: Request<N>) -> Ticket {
+        Ticket(self.enter(request, None, true))
+    }
+
+    /// It had its turn, and leaves the line to wait for something of its own.
+    pub(crate) fn set_apart(&mut self, spot: Spot) {
+        self.unlink(spot.0);
+        self.entries[spot.0 as usize].apart = true;
+    }
+
+    /// It comes back to the head of its class: its turn brought nothing.
+    pub(crate) fn rejoin(&mut self, spot: Spot) {
+        self.entries[spot.0 as usize].apart = false;
+        self.link(spot.0, End::Front);
+    }
+
+    fn enter(&mut self, request: Request<N>, waker: Option<Waker>, apart: bool) -> u32 {
         let class = request.priority as usize;
         let entry = Entry {
             content: Content::Waiting,
+            apart,
             class,
             previous: NONE,
             next: NONE,
@@ -163,14 +199,32 @@ impl<G, N> Queue<G, N> {
             waker,
             seen: self.classes.map(|c| c.joined),
         };
-        let place = self.place(entry);
-        match request.end {
+        self.place(entry)
+    }
+
+    fn link(&mut self, place: u32, end: End) {
+        let class = self.entry(place).class;
+        match end {
             End::Back => self.link_back(class, place),
             End::Front => self.link_front(class, place),
         }
         self.classes[class].joined += 1;
         self.waiting += 1;
-        Ticket(place)
+    }
+
+    /// The waiter whose turn is next.
+    pub(crate) fn head(&self) -> Option<Spot> {
+        self.next().map(Spot)
+    }
+
+    /// What this one said when it joined, while it waits.
+    pub(crate) fn note(&self, spot: Spot) -> Option<&N> {
+        self.entry(spot.0).note.as_ref()
+    }
+
+    /// Hands this to the waiter in this place, in a line or apart; its note, and its waker.
+    pub(crate) fn grant_to(&mut self, spot: Spot, grant: G) -> (Option<N>, Option<Waker>) {
+        self.grant_place(spot.0, grant)
     }
 
     /// The weight of the waiter whose turn is next.
@@ -259,7 +313,7 @@ impl<G, N> Queue<G, N> {
         let grant = match std::mem::replace(&mut entry.content, Content::Waiting) {
             Content::Granted(grant) => Some(grant),
             Content::Waiting | Content::Free => {
-                self.unlink(place);
+                self.take_out(place);
                 None
             }
         };
@@ -282,6 +336,9 @@ impl<G, N> Queue<G, N> {
             }
             count
         };
+        if entry.apart {
+            return Some(0);
+        }
         let same = before(entry.previous, |e| e.previous);
         let higher = self.classes[entry.class + 1..]
             .iter()
@@ -314,7 +371,7 @@ impl<G, N> Queue<G, N> {
     }
 
     fn grant_place(&mut self, place: u32, grant: G) -> (Option<N>, Option<Waker>) {
-        self.unlink(place);
+        self.take_out(place);
         let entry = &mut self.entries[place as usize];
         entry.content = Content::Granted(grant);
         (entry.note.take(), entry.waker.take())
@@ -359,6 +416,12 @@ impl<G, N> Queue<G, N> {
             self.classes[class].tail = place;
         } else {
             self.entries[head as usize].previous = place;
+        }
+    }
+
+    fn take_out(&mut self, place: u32) {
+        if !self.entry(place).apart {
+            self.unlink(place);
         }
     }
 

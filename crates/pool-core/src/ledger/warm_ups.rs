@@ -72,7 +72,7 @@ impl<R, E> Session<'_, R, E> {
     /// Whether more creates are needed for them than are under way.
     pub(super) fn is_cold(&self) -> bool {
         self.books.warm_ups.waiting() > 0 && {
-            let coming = self.books.records.count(State::Creating);
+            let coming = self.unclaimed() + self.books.renewals.len();
             self.books.warm_ups.heaviest() > self.existing() + coming
         }
     }

@@ -10,6 +10,7 @@ mod creates;
 mod deadline;
 mod failures;
 mod fairness;
+mod fresh;
 #[cfg(feature = "deadpool")]
 mod from_deadpool;
 mod guards;
