@@ -17,6 +17,7 @@ use std::{
 };
 
 use tokio::{runtime::Handle, task::coop};
+use tracing::Span;
 
 use crate::{
     check::{self, Check, Checked},
@@ -30,6 +31,7 @@ use crate::{
     queue::{End, Look, Priority, Ticket},
     shared::Shared,
     slots::Claim,
+    spans::WaitSpan,
     timer::{Timer, Timers},
     upkeep::Place,
 };
@@ -49,6 +51,8 @@ where
     mode: Mode,
     /// When its wait began, by the pool's clock, if an observer wants to know; 0 for never.
     waits_since: u64,
+    /// Since its first wait, if tracing wants to know.
+    wait: WaitSpan,
 }
 
 enum State<'h, H, M>
@@ -100,6 +104,7 @@ where
             countdown: Countdown::Unset(None),
             mode: Mode::Task,
             waits_since: 0,
+            wait: WaitSpan::none(),
         }
     }
 
@@ -159,6 +164,27 @@ where
 
     #[inline(never)]
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
+        if self.wait.is_to_enter() {
+            return self.advance_inside(cx);
+        }
+        let outcome = self.step(cx);
+        if outcome.is_ready() {
+            self.wait.end();
+        }
+        outcome
+    }
+
+    /// Once more, inside of the span; not a second copy of it all.
+    #[cold]
+    fn advance_inside(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
+        let span = self.wait.enter();
+        let outcome = span.in_scope(|| self.advance(cx));
+        self.wait.exit();
+        outcome
+    }
+
+    #[inline(always)]
+    fn step(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
         loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Start => {
@@ -252,6 +278,7 @@ where
                 Admission::Creates(ticket, effects) => {
                     self.state = State::Queued(ticket);
                     self.waits();
+                    let _entered = self.wait.get().map(Span::enter);
                     // A create that is done at once needs no executor.
                     self.shared().perform(effects, Place::Here);
                     None
@@ -312,6 +339,7 @@ where
             watcher.tell(|| Event::Waiting);
             self.waits_since = clock.now();
         }
+        self.wait.begin(self.priority, self.caller);
     }
 
     /// Checks a reused resource: a loan if it passes at once, else the next state is set. Inlined, because

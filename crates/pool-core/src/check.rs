@@ -9,12 +9,15 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use tracing::Instrument as _;
+
 use crate::{
     foreign::{Fault, guarded},
     loan::Loan,
     manager::{Manager, Reject},
     shared::Shared,
     slots::{Claim, Occupant},
+    spans,
 };
 
 /// A check that was not done at once. It owns the resource meanwhile, so that dropping the one
@@ -35,9 +38,11 @@ where
             let (shared, Occupant { resource, .. }) = loan.parts_mut();
             let limit = shared.ledger.lock().limits().recycle_timeout;
             let manager = &shared.manager;
+            let span = spans::recycle(metrics.id, metrics.index);
             guarded(&shared.timers, limit, || {
                 manager.recycle(resource, &metrics)
             })
+            .instrument(span)
             .await
         };
         (loan, checked)

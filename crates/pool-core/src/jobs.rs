@@ -13,6 +13,8 @@ use std::{
     task::Poll,
 };
 
+use tracing::{Instrument as _, Span};
+
 use crate::{
     effects::Failure,
     expiry,
@@ -24,12 +26,17 @@ use crate::{
     shared::Shared,
     signal::Signal,
     slots::{Claim, Occupant},
+    spans,
     timer::Timer,
     upkeep::{Job, Place},
 };
 
 /// A job that creates the resource for this slot.
-pub(crate) fn create<M: Manager>(shared: &Arc<Shared<M>>, claim: Claim<M::Resource>) -> Job {
+pub(crate) fn create<M: Manager>(
+    shared: &Arc<Shared<M>>,
+    claim: Claim<M::Resource>,
+    place: Place,
+) -> Job {
     let cancel = Arc::new(Signal::new());
     let index = claim.index();
     // In the list before the look at `closed` below: a close in between finds it there.
@@ -38,6 +45,7 @@ pub(crate) fn create<M: Manager>(shared: &Arc<Shared<M>>, claim: Claim<M::Resour
         shared: Arc::clone(shared),
         claim: Some(claim),
         begun: 0,
+        span: spans::create(index, place),
     };
     Box::pin(async move {
         let shared = Arc::clone(&slot.shared);
@@ -55,7 +63,8 @@ pub(crate) fn create<M: Manager>(shared: &Arc<Shared<M>>, claim: Claim<M::Resour
         });
         let made = {
             let start = || shared.manager.create(&cx);
-            let mut work = pin!(guarded(&shared.timers, limits.create_timeout, start));
+            let work = guarded(&shared.timers, limits.create_timeout, start);
+            let mut work = pin!(work.instrument(slot.span.clone()));
             let mut linger: Option<Timer> = None;
             poll_fn(|cx| {
                 if let Poll::Ready(made) = work.as_mut().poll(cx) {
@@ -118,7 +127,8 @@ pub(crate) fn destroy<M: Manager>(
     let occupant = claim.get_mut().take();
     let id = claim.id();
     let index = claim.index() as usize;
-    tracing::debug!(id, index, reason = %why, "destroying a resource");
+    let span = spans::destroy(id, index, why);
+    span.in_scope(|| tracing::debug!(id, index, reason = %why, "destroying a resource"));
     shared.watcher.tell(|| Event::Destroying {
         id,
         index,
@@ -129,6 +139,7 @@ pub(crate) fn destroy<M: Manager>(
         claim: Some(claim),
         occupant,
         why,
+        span,
         place,
         done,
     };
@@ -138,11 +149,10 @@ pub(crate) fn destroy<M: Manager>(
         };
         let shared = Arc::clone(&slot.shared);
         let limit = shared.ledger.lock().limits().destroy_timeout;
-        match guarded(&shared.timers, limit, || {
-            shared.manager.destroy(resource, why)
-        })
-        .await
-        {
+        let start = || shared.manager.destroy(resource, why);
+        let work = guarded(&shared.timers, limit, start);
+        let done = work.instrument(slot.span.clone()).await;
+        slot.span.in_scope(|| match done {
             Ok(()) => {}
             Err(Fault::TimedOut(after)) => {
                 tracing::warn!(id, ?after, "destroy timed out: its slot is freed");
@@ -150,7 +160,7 @@ pub(crate) fn destroy<M: Manager>(
             Err(Fault::Panicked(what)) => {
                 tracing::error!(id, %what, "destroy panicked");
             }
-        }
+        });
         drop(slot);
     });
     match place {
@@ -170,11 +180,13 @@ pub(crate) fn reset<M: Manager>(
     if let Some(done) = done {
         loan.tell(done);
     }
+    let span = spans::reset(loan.metrics().id, loan.index() as usize);
     let job: Job = Box::pin(async move {
         let outcome = {
             let (shared, Occupant { resource, .. }) = loan.parts_mut();
             let limit = shared.ledger.lock().limits().reset_timeout;
-            guarded(&shared.timers, limit, || shared.manager.reset(resource)).await
+            let work = guarded(&shared.timers, limit, || shared.manager.reset(resource));
+            work.instrument(span).await
         };
         match outcome {
             Ok(Ok(())) => loan.keep(),
@@ -193,6 +205,7 @@ struct Creating<M: Manager> {
     claim: Option<Claim<M::Resource>>,
     /// By the pool's clock.
     begun: u64,
+    span: Span,
 }
 
 impl<M: Manager> Creating<M> {
@@ -210,7 +223,9 @@ impl<M: Manager> Creating<M> {
             terms: Terms::new(Phase::Kept),
         });
         let took = self.shared.clock.since(self.begun);
-        tracing::debug!(id, index, ?took, "created a resource");
+        self.span.record("id", id);
+        self.span
+            .in_scope(|| tracing::debug!(id, index, ?took, "created a resource"));
         self.shared
             .watcher
             .tell(|| Event::Created { id, index, took });
@@ -235,7 +250,8 @@ impl<M: Manager> Creating<M> {
         self.forget(&claim);
         let index = claim.index() as usize;
         let took = self.shared.clock.since(self.begun);
-        tracing::debug!(index, %explanation, ?took, "a create failed");
+        self.span
+            .in_scope(|| tracing::debug!(index, %explanation, ?took, "a create failed"));
         self.shared.watcher.tell(|| Event::CreateFailed {
             index,
             explanation: &explanation,
@@ -263,7 +279,8 @@ impl<M: Manager> Drop for Creating<M> {
         if let Some(claim) = self.claim.take() {
             self.forget(&claim);
             let (index, explanation) = (claim.index() as usize, "it ended without a result");
-            tracing::debug!(index, "a create ended without a result");
+            self.span
+                .in_scope(|| tracing::debug!(index, "a create ended without a result"));
             let took = self.shared.clock.since(self.begun);
             self.shared.watcher.tell(|| Event::CreateFailed {
                 index,
@@ -299,6 +316,7 @@ struct Destroying<M: Manager> {
     /// Until the job has begun.
     occupant: Option<Occupant<M::Resource>>,
     why: Reason,
+    span: Span,
     /// Where what the free slot is used for begins.
     place: Place,
     done: Option<Arc<Signal>>,
@@ -308,7 +326,8 @@ impl<M: Manager> Drop for Destroying<M> {
     fn drop(&mut self) {
         // First, so that the slot is free only when the resource is gone.
         if let Some(Occupant { resource, .. }) = self.occupant.take() {
-            forget_panics(|| self.shared.manager.abandon(resource, self.why));
+            let abandon = || self.shared.manager.abandon(resource, self.why);
+            forget_panics(|| self.span.in_scope(abandon));
         }
         if let Some(claim) = self.claim.take() {
             let (id, index) = (claim.id(), claim.index() as usize);
@@ -387,7 +406,9 @@ mod tests {
         };
         pool.close();
         for claim in std::mem::take(&mut effects.rest().creates) {
-            shared.upkeep.begin(create(shared, claim), Place::Here);
+            shared
+                .upkeep
+                .begin(create(shared, claim, Place::Here), Place::Here);
         }
         assert_eq!(
             shared.ledger.lock().last_create_error().as_deref(),
@@ -412,6 +433,7 @@ mod tests {
             claim,
             occupant,
             why,
+            span: Span::none(),
             place,
             done: None,
         });

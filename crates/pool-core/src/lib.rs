@@ -76,6 +76,7 @@ mod manager;
 #[cfg(feature = "metrics")]
 mod metrics_observer;
 mod observer;
+mod spans;
 mod semaphore;
 mod acquire_permit;
 mod permit;

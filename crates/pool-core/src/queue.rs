@@ -186,6 +186,7 @@ impl<G, N> Queue<G, N> {
         self.link(spot.0, End::Front);
     }
 
+    #[inline]
     fn enter(&mut self, request: Request<N>, waker: Option<Waker>, apart: bool) -> u32 {
         let class = request.priority as usize;
         let entry = Entry {
@@ -202,6 +203,7 @@ impl<G, N> Queue<G, N> {
         self.place(entry)
     }
 
+    #[inline]
     fn link(&mut self, place: u32, end: End) {
         let class = self.entry(place).class;
         match end {
@@ -213,16 +215,19 @@ impl<G, N> Queue<G, N> {
     }
 
     /// The waiter whose turn is next.
+    #[inline]
     pub(crate) fn head(&self) -> Option<Spot> {
         self.next().map(Spot)
     }
 
     /// What this one said when it joined, while it waits.
+    #[inline]
     pub(crate) fn note(&self, spot: Spot) -> Option<&N> {
         self.entry(spot.0).note.as_ref()
     }
 
     /// Hands this to the waiter in this place, in a line or apart; its note, and its waker.
+    #[inline]
     pub(crate) fn grant_to(&mut self, spot: Spot, grant: G) -> (Option<N>, Option<Waker>) {
         self.grant_place(spot.0, grant)
     }

@@ -80,7 +80,7 @@ impl<M: Manager> Shared<M> {
             jobs::destroy(self, claim, why, place, None);
         }
         for claim in creates {
-            let job = jobs::create(self, claim);
+            let job = jobs::create(self, claim, place);
             match place {
                 Place::Here => self.upkeep.begin(job, place),
                 Place::Anywhere | Place::OwnThread => self.upkeep.send(job, place),

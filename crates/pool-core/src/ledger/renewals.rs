@@ -55,11 +55,21 @@ impl<R, E> Session<'_, R, E> {
         Some(ticket)
     }
 
-    /// Whose turn it is to have a used resource. Those at the head who want a new one are content with a create
-    /// that is under way.
+    /// Whose turn it is to have a used resource.
+    #[inline]
     pub(super) fn turn_of_used(&mut self) -> Turn {
+        match self.books.queue.head() {
+            Some(spot) if self.wants_new(spot) => self.turn_beside_creates(),
+            Some(spot) => Turn::Of(spot),
+            None => Turn::Nobody,
+        }
+    }
+
+    /// Those at the head who want a new one are content with a create that is under way.
+    #[cold]
+    fn turn_beside_creates(&mut self) -> Turn {
         while let Some(spot) = self.books.queue.head() {
-            if self.books.queue.note(spot).map(|note| note.need) != Some(Need::New) {
+            if !self.wants_new(spot) {
                 return Turn::Of(spot);
             }
             let Some(slot) = self.unclaimed_create() else {
@@ -71,7 +81,14 @@ impl<R, E> Session<'_, R, E> {
         Turn::Nobody
     }
 
+    #[inline]
+    fn wants_new(&self, spot: Spot) -> bool {
+        let note = self.books.queue.note(spot);
+        note.is_some_and(|note| note.need == Need::New)
+    }
+
     /// Destroys this one for the head of the line.
+    #[cold]
     pub(super) fn replace(
         &mut self,
         claim: Claim<R>,
@@ -154,7 +171,16 @@ impl<R, E> Session<'_, R, E> {
     }
 
     /// How many creates are under way for whoever is next.
+    #[inline]
     pub(super) fn unclaimed(&self) -> usize {
+        if self.books.renewals.is_empty() {
+            return self.books.records.count(State::Creating);
+        }
+        self.unclaimed_beside_renewals()
+    }
+
+    #[cold]
+    fn unclaimed_beside_renewals(&self) -> usize {
         let books = &*self.books;
         let is_create = |renewal: &&Renewal| books.records.state(renewal.slot) == State::Creating;
         let claimed = books.renewals.iter().filter(is_create).count();

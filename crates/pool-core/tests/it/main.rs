@@ -1,5 +1,6 @@
 //! The behaviour of pool-core, a module per theme.
 
+mod recorder;
 mod scripted;
 
 mod acquire;
@@ -28,6 +29,7 @@ mod semaphore;
 mod serialised;
 #[cfg(feature = "tower")]
 mod services;
+mod spans;
 #[cfg(all(feature = "deadpool", not(target_vendor = "apple")))]
 mod sqlite;
 mod texts;
