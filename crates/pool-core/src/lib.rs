@@ -68,6 +68,7 @@ mod jobs;
 mod loan;
 mod upkeep;
 mod expiry;
+mod patrol;
 mod boxed;
 #[cfg(feature = "deadpool")]
 mod deadpool;

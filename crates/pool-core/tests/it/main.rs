@@ -19,6 +19,7 @@ mod matrix;
 mod measured;
 mod observed;
 mod panics;
+mod patrol;
 mod resize;
 mod runtimes;
 mod semaphore;
