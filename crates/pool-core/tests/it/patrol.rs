@@ -1,6 +1,14 @@
 //! Waits of tasks as long as the pool allows, which share a clock.
 
-use std::time::Duration;
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
 use pool_core::{AcquireError, AcquireOwned, OwnedGuard, Pool};
 use tokio::{
@@ -97,6 +105,31 @@ fn a_wait_goes_on_where_it_is_awaited_when_its_runtime_has_ended() {
     let (_pool, _held, waiting) = waiting_in(&first);
     drop(first);
     runtime().block_on(timed_out(waiting));
+}
+
+#[test]
+fn whoever_waits_is_woken_when_the_runtime_that_runs_the_clock_ends() {
+    struct Flag(AtomicBool);
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let flag = Arc::new(Flag(AtomicBool::new(false)));
+    let waker = Waker::from(Arc::clone(&flag));
+    let pool = Scripted::default().pool(1);
+    let _held = pool.acquire().wait().unwrap();
+    let runtime = runtime();
+    let mut waiting = pool.clone().acquire_owned();
+    // Polled in a task, with the waker of something that outlives it.
+    let task = runtime.spawn(async move {
+        let polled = pin!(&mut waiting).poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        Some(waiting)
+    });
+    let _waiting = runtime.block_on(task).unwrap();
+    drop(runtime);
+    assert!(flag.0.load(Ordering::Relaxed));
 }
 
 #[test]
