@@ -20,6 +20,7 @@ mod measured;
 mod observed;
 mod panics;
 mod resize;
+mod rivals;
 mod runtimes;
 mod semaphore;
 #[cfg(feature = "serde")]
@@ -28,6 +29,7 @@ mod serialised;
 mod services;
 #[cfg(all(feature = "deadpool", not(target_vendor = "apple")))]
 mod sqlite;
+mod sizes;
 mod texts;
 #[cfg(feature = "deadpool")]
 mod to_deadpool;
