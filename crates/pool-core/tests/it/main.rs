@@ -1,5 +1,6 @@
 //! The behaviour of pool-core, a module per theme.
 
+mod random;
 mod scripted;
 
 mod acquire;
@@ -27,9 +28,10 @@ mod semaphore;
 mod serialised;
 #[cfg(feature = "tower")]
 mod services;
+mod sizes;
 #[cfg(all(feature = "deadpool", not(target_vendor = "apple")))]
 mod sqlite;
-mod sizes;
+mod storm;
 mod texts;
 #[cfg(feature = "deadpool")]
 mod to_deadpool;
