@@ -24,11 +24,11 @@
 use std::{panic::Location, sync::Arc, task::Waker};
 
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant, Wait},
+    effects::{Admission, Ask, Effects, Failure, Grant},
     gate::Gate,
     limits::Limits,
     manager::Reason,
-    patrol::Patrol,
+    patrol::{Patrol, Watch},
     queue::{End, Look, NEVER, Queue, Request, Ticket},
     records::{Records, State},
     slots::{Claim, Facts, Slots},
@@ -193,17 +193,9 @@ impl<R, E> Session<'_, R, E> {
             end,
             task,
         } = ask;
-        let wait = match self.books.limits.acquire_timeout {
-            None => Wait::ForEver,
-            Some(limit) => match self.books.patrol.watch(task, limit) {
-                Some(watch) => Wait::Watched(watch),
-                None => Wait::Limited(limit),
-            },
-        };
-        let due = match wait {
-            Wait::Watched(watch) => watch.due(),
-            Wait::ForEver | Wait::Limited(_) => NEVER,
-        };
+        let limit = self.books.limits.acquire_timeout;
+        let watch = limit.and_then(|limit| self.books.patrol.watch(task, limit));
+        let due = watch.map_or(NEVER, Watch::due);
         let request = Request {
             priority,
             weight: 1,
@@ -221,7 +213,7 @@ impl<R, E> Session<'_, R, E> {
             return Admission::Creates(ticket, effects);
         }
         let ticket = self.books.queue.join(request, spare.take());
-        Admission::Queued(ticket, wait)
+        Admission::Queued(ticket, watch)
     }
 
     /// An idle one, if nothing has to be waited for.
@@ -337,7 +329,7 @@ impl<R, E> Session<'_, R, E> {
         self.books.last_create_error = Some(explanation);
         let mut effects = Effects::none();
         match self.books.queue.grant(Grant::Failed(failure)) {
-            Ok((_, waker)) => effects.wake = waker,
+            Ok(waker) => effects.wake = waker,
             Err(Grant::Failed(failure)) => effects.rest().unheard = Some(failure),
             Err(Grant::Used(_) | Grant::Fresh(_) | Grant::CircuitOpen(_) | Grant::Closed) => {}
         }
@@ -400,28 +392,33 @@ impl<R, E> Session<'_, R, E> {
         claim: Claim<R>,
         grant: fn(Claim<R>) -> Grant<Claim<R>, E>,
     ) -> Effects<Claim<R>, E> {
-        let mut effects = Effects::none();
-        let index = claim.index();
-        if self.books.closed {
-            self.doom(claim, Reason::Closed, &mut effects);
+        let why = if self.books.closed {
+            Some(Reason::Closed)
         } else if let Some(why) = claim.retired() {
-            self.doom(claim, why, &mut effects);
+            Some(why)
         } else if self.is_over() {
-            self.doom(claim, Reason::Shrunk, &mut effects);
-        } else if self.books.queue.waiting() > 0 {
-            self.books.records.set(index, State::Live);
-            claim.set_since(0);
-            if let Ok((caller, waker)) = self.books.queue.grant(grant(claim)) {
-                if let Some(caller) = caller {
-                    self.slots.set_caller(index, caller);
-                }
-                effects.wake = waker;
-            }
+            Some(Reason::Shrunk)
         } else {
-            self.books.records.set(index, State::Live);
-            self.slots.keep(claim);
+            None
+        };
+        if let Some(why) = why {
+            let mut effects = Effects::none();
+            self.doom(claim, why, &mut effects);
+            return effects;
         }
-        effects
+        self.books.records.set(claim.index(), State::Live);
+        let granted = self.books.queue.grant_with(claim, |claim, caller| {
+            claim.set_since(0);
+            claim.set_caller(caller);
+            grant(claim)
+        });
+        match granted {
+            Ok(wake) => Effects { wake, rest: None },
+            Err(claim) => {
+                self.slots.keep(claim);
+                Effects::none()
+            }
+        }
     }
 
     fn doom(&mut self, claim: Claim<R>, why: Reason, effects: &mut Effects<Claim<R>, E>) {

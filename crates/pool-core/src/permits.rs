@@ -197,7 +197,7 @@ impl Permits {
                 break;
             }
             self.available -= weight;
-            if let Ok((_, waker)) = self.queue.grant(Answer::Granted) {
+            if let Ok(waker) = self.queue.grant(Answer::Granted) {
                 woken.extend(waker);
             }
         }

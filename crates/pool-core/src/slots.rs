@@ -269,14 +269,6 @@ impl<R> Slots<R> {
         slot.retired.store(why as u8 + 1, Ordering::Relaxed);
     }
 
-    /// Notes who has it.
-    pub(crate) fn set_caller(&self, index: u32, caller: &'static Location<'static>) {
-        let (segment, at, bit) = self.locate(index);
-        let slot = segment.shared(at, bit);
-        let caller = ptr::from_ref(caller).cast_mut();
-        slot.caller.store(caller, Ordering::Relaxed);
-    }
-
     fn segments(&self) -> impl Iterator<Item = &Segment<R>> {
         std::iter::successors(Some(&self.first), |segment| {
             segment.next.get().map(|next| &**next)

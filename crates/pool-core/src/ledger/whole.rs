@@ -155,7 +155,7 @@ impl<R, E> Session<'_, R, E> {
     // The patrol.
 
     /// The round that is on.
-    pub(crate) fn round(&self) -> u64 {
+    pub(crate) fn round(&self) -> u32 {
         self.books.patrol.round()
     }
 
