@@ -49,6 +49,19 @@ pub(crate) enum Grant<T, E> {
     Closed,
 }
 
+/// What a warm-up gets.
+#[derive(Debug)]
+pub(crate) enum Warmth<E> {
+    Ready,
+    Failed(Failure<E>),
+    CircuitOpen(Duration),
+    /// More than there may be.
+    TooMany {
+        max_size: usize,
+    },
+    Closed,
+}
+
 /// Why a create gave nothing.
 #[derive(Debug)]
 pub(crate) enum Failure<E> {

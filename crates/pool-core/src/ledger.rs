@@ -21,10 +21,13 @@
 //! only when nothing is idle; enough creates are under way for all who wait, or there is no room;
 //! more than `max_size` slots are occupied only after a shrink.
 
+mod drains;
+mod warm_ups;
+
 use std::{panic::Location, sync::Arc, task::Waker};
 
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant},
+    effects::{Admission, Ask, Effects, Failure, Grant, Warmth},
     gate::Gate,
     limits::Limits,
     manager::Reason,
@@ -51,6 +54,7 @@ struct Books<R, E> {
     records: Records,
     queue: Queue<Grant<Claim<R>, E>, &'static Location<'static>>,
     drains: Queue<(), ()>,
+    warm_ups: Queue<Warmth<E>, ()>,
     gate: Gate,
     patrol: Patrol,
     last_create_error: Option<Arc<str>>,
@@ -72,13 +76,16 @@ impl<R, E> Ledger<R, E> {
             records: Records::new(),
             queue: Queue::new(),
             drains: Queue::new(),
+            warm_ups: Queue::new(),
             gate: Gate::default(),
             patrol: Patrol::default(),
             last_create_error: None,
             next_id: 1,
         };
+        let slots = Slots::new(limits.max_size);
+        slots.set_order(limits.order);
         Self {
-            slots: Slots::new(limits.max_size),
+            slots,
             books: Lock::new(books),
         }
     }
@@ -311,13 +318,14 @@ impl<R, E> Session<'_, R, E> {
         self.books.last_create_error = None;
         self.books.gate.succeeded();
         let mut effects = self.hand_on(claim, Grant::Fresh);
+        self.tell_warm_ups(&mut effects);
         // One may have waited for its turn to begin.
         self.cover(&mut effects);
         effects
     }
 
-    /// Creating -> vacant. The failure goes to the waiter whose turn is next; the others still
-    /// have to be covered.
+    /// Creating -> vacant. The failure goes to the waiter whose turn is next, else to a warm-up; the others
+    /// still have to be covered.
     pub(crate) fn create_failed(
         &mut self,
         claim: Claim<R>,
@@ -330,7 +338,7 @@ impl<R, E> Session<'_, R, E> {
         let mut effects = Effects::none();
         match self.books.queue.grant(Grant::Failed(failure)) {
             Ok(waker) => effects.wake = waker,
-            Err(Grant::Failed(failure)) => effects.rest().unheard = Some(failure),
+            Err(Grant::Failed(failure)) => self.fail_warm_up(failure, &mut effects),
             Err(Grant::Used(_) | Grant::Fresh(_) | Grant::CircuitOpen(_) | Grant::Closed) => {}
         }
         let limits = self.books.limits;
@@ -342,6 +350,7 @@ impl<R, E> Session<'_, R, E> {
             let retry_after = self.books.gate.broken_for(now);
             let refuse = || Grant::CircuitOpen(retry_after);
             effects.rest().wakes = self.books.queue.grant_where(|_| true, refuse);
+            self.break_warm_ups(retry_after, &mut effects);
         }
         self.vacate(claim, &mut effects);
         effects
@@ -368,7 +377,7 @@ impl<R, E> Session<'_, R, E> {
             return None;
         }
         self.raise();
-        let claim = self.slots.take_first()?;
+        let claim = self.slots.take_next()?;
         claim.set_caller(caller);
         Some(claim)
     }
@@ -440,15 +449,16 @@ impl<R, E> Session<'_, R, E> {
     }
 
     /// Starts a create for each waiter that no create under way will serve, and for each that is to be kept
-    /// ready, as far as there is room. Recomputed from the numbers each time; counting wake-ups instead would drift.
+    /// ready or warmed up, as far as there is room. Recomputed from the numbers each time; counting wake-ups instead would drift.
     fn cover(&mut self, effects: &mut Effects<Claim<R>, E>) {
         let mut wanted = self.books.queue.waiting();
         if self.books.limits.min_idle > 0 {
             self.raise();
             wanted += self.books.limits.min_idle.saturating_sub(self.slots.idle());
         }
-        let wanted = wanted.min(self.books.gate.concurrency(&self.books.limits));
-        while wanted > self.books.records.count(State::Creating)
+        let allowed = self.books.gate.concurrency(&self.books.limits);
+        while self.books.records.count(State::Creating) < allowed
+            && (wanted > self.books.records.count(State::Creating) || self.is_cold())
             && self.books.records.size() < self.books.limits.max_size
             && !self.books.closed
         {
@@ -457,13 +467,6 @@ impl<R, E> Session<'_, R, E> {
                 .take_vacant(self.books.limits.max_size, self.books.raised);
             self.books.records.set(claim.index(), State::Creating);
             effects.rest().creates.push(claim);
-        }
-    }
-
-    fn tell_drains(&mut self, effects: &mut Effects<Claim<R>, E>) {
-        if self.books.closed && self.books.records.size() == 0 && self.books.drains.waiting() > 0 {
-            let woken = self.books.drains.grant_where(|_| true, || ());
-            effects.rest().wakes.extend(woken);
         }
     }
 
@@ -492,6 +495,9 @@ pub(crate) use whole::Overdue;
 
 #[cfg(all(test, not(loom)))]
 mod model;
+
+#[cfg(all(test, not(loom)))]
+mod turns;
 
 #[cfg(all(test, loom))]
 mod loom_models;

@@ -201,6 +201,19 @@ impl<G, N: Copy> Queue<G, N> {
         self.next().map(|place| self.entry(place).weight)
     }
 
+    /// The largest weight of all waiters, 0 for none. Walks the queue.
+    pub(crate) fn heaviest(&self) -> usize {
+        let mut heaviest = 0;
+        for class in &self.classes {
+            let mut place = class.head;
+            while place != NONE {
+                heaviest = heaviest.max(self.entry(place).weight);
+                place = self.entry(place).next;
+            }
+        }
+        heaviest
+    }
+
     /// Hands this to the waiter whose turn is next; its waker, to be woken outside the lock. Gives
     /// the grant back when nobody waits.
     pub(crate) fn grant(&mut self, grant: G) -> Result<Option<Waker>, G> {

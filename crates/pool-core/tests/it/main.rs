@@ -19,6 +19,7 @@ mod matrix;
 #[cfg(feature = "metrics")]
 mod measured;
 mod observed;
+mod order;
 mod panics;
 mod patrol;
 mod resize;
@@ -38,3 +39,4 @@ mod texts;
 mod to_deadpool;
 mod traits;
 mod volume;
+mod warm_up;
