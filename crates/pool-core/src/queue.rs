@@ -351,11 +351,17 @@ impl<G, N: Copy> Queue<G, N> {
 
     #[inline]
     fn next(&self) -> Option<u32> {
-        let mut heads = self
-            .classes
-            .iter()
-            .map(|class| class.head)
-            .filter(|head| *head != NONE);
+        let [low, normal, high] = self.classes.each_ref().map(|class| class.head);
+        // Nearly always nobody waits in any class but the ordinary one.
+        if low == NONE && high == NONE {
+            return (normal != NONE).then_some(normal);
+        }
+        self.next_of_several([low, normal, high])
+    }
+
+    #[cold]
+    fn next_of_several(&self, heads: [u32; Priority::COUNT]) -> Option<u32> {
+        let mut heads = heads.into_iter().filter(|head| *head != NONE);
         let urgent = heads.next_back()?;
         // Where several have been overtaken too often, the first come goes first, or the others
         // would overtake it once more. The most urgent class is overtaken by nobody.
