@@ -14,6 +14,7 @@ use std::{
 };
 
 use crate::{
+    clock::Moment,
     effects::Failure,
     expiry,
     foreign::{Fault, forget_panics, guarded, panic_message},
@@ -203,7 +204,7 @@ impl<M: Manager> Creating<M> {
         self.forget(&claim);
         let index = claim.index() as usize;
         let id = self.shared.ledger.lock().next_id();
-        claim.set_born(id, self.shared.clock.now());
+        claim.set_born(id, Moment::at(self.shared.clock.now()));
         *claim.get_mut() = Some(Occupant {
             resource,
             uses: 0,

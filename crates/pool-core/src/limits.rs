@@ -68,8 +68,8 @@ pub struct Limits {
     /// For how long a resource may be idle before it is destroyed, those apart that `min_idle` keeps; the
     /// coldest first. `None` keeps them; none by default.
     pub idle_timeout: Option<Duration>,
-    /// How old a resource may become: it is destroyed when it is idle or comes back, up to a tenth earlier, so
-    /// that what was made together does not end together. `None` keeps them; none by default.
+    /// How old a resource may become: it is destroyed when it is idle or comes back, up to a tenth (and 17 ms)
+    /// earlier, so that what was made together does not end together. `None` keeps them; none by default.
     pub max_lifetime: Option<Duration>,
     /// How often a resource may be lent before it is destroyed: at least 1. `None` keeps them; none by default.
     pub max_uses: Option<u32>,

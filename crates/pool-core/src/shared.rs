@@ -99,7 +99,7 @@ impl<M: Manager> Shared<M> {
             id: claim.id(),
             index: claim.index() as usize,
             uses: claim.get().map_or(0, |occupant| u64::from(occupant.uses)),
-            created: claim.created(),
+            born: claim.born(),
             epoch: self.clock.epoch(),
         }
     }

@@ -16,7 +16,7 @@ use pool_core::{CreateCx, Manager, Pool, Semaphore};
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
 /// The bytes that a pool may take for an idle resource beside the resource.
-const BESIDE: usize = 64;
+const BESIDE: usize = 48;
 
 struct Numbers;
 

@@ -70,11 +70,12 @@ impl<R, E> Session<'_, R, E> {
         let mut spare = self.slots.idle().saturating_sub(limits.min_idle);
         for slot in live {
             let reached = |since: u64, limit: u64| now.saturating_sub(since) >= limit;
+            let created = slot.born.before(now);
             let too_old = limits
                 .max_lifetime
-                .is_some_and(|limit| reached(slot.created, lifetime(limit, slot.id)));
+                .is_some_and(|limit| reached(created, lifetime(limit, slot.id)));
             let unused = limits.idle_timeout.is_some_and(|limit| {
-                slot.idle && spare > 0 && reached(slot.since.max(slot.created), nanos(limit))
+                slot.idle && spare > 0 && reached(slot.since.max(created), nanos(limit))
             });
             let why = if too_old {
                 Reason::MaxLifetime
