@@ -17,6 +17,8 @@
 //! know. While somebody has to (a waiter, a shrink that is not paid off, a close, a look at the numbers), the
 //! idle marks are raised, and everybody comes to the lock.
 //!
+//! Where several pools share a cap, a create needs a seat as well: [`Seats`].
+//!
 //! Invariants, asserted by the tests after each step: the states add up to `size`; somebody waits
 //! only when nothing is idle; enough creates are under way for all who wait, or there is no room;
 //! more than `max_size` slots are occupied only after a shrink.
@@ -24,7 +26,7 @@
 use std::{panic::Location, sync::Arc, task::Waker};
 
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant},
+    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Leaves, Need},
     expiry::lifetime,
     gate::Gate,
     hot::nanos,
@@ -32,6 +34,7 @@ use crate::{
     manager::Reason,
     queue::{End, Look, Priority, Queue, Request, Ticket},
     records::{Records, State},
+    seats::{Elsewhere, Seats},
     slots::{Claim, Facts, Slots},
     status::Status,
     sync::{Lock, LockGuard},
@@ -55,6 +58,7 @@ struct Books<R, E> {
     gate: Gate,
     last_create_error: Option<Arc<str>>,
     next_id: u64,
+    seats: Seats,
 }
 
 /// The ledger while it is locked.
@@ -73,7 +77,7 @@ pub(crate) struct Overdue {
 }
 
 impl<R, E> Ledger<R, E> {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, seats: Seats) -> Self {
         let books = Books {
             limits,
             closed: false,
@@ -84,6 +88,7 @@ impl<R, E> Ledger<R, E> {
             gate: Gate::default(),
             last_create_error: None,
             next_id: 1,
+            seats,
         };
         Self {
             slots: Slots::new(limits.max_size),
@@ -101,6 +106,12 @@ impl<R, E> Ledger<R, E> {
     #[inline]
     pub(crate) fn put(&self, claim: Claim<R>) -> Result<(), Claim<R>> {
         self.slots.put(claim)
+    }
+
+    /// When something was lent last, by the pool's clock; 0 for never. Without the lock, so it may be late.
+    #[cfg(feature = "keyed")]
+    pub(crate) fn last_use(&self) -> u64 {
+        self.slots.last_use()
     }
 
     #[inline]
@@ -260,7 +271,12 @@ impl<R, E> Session<'_, R, E> {
                 effects.rest().unheard = Some(failure);
                 effects
             }
-            Some(Grant::CircuitOpen(_) | Grant::Closed) | None => Effects::none(),
+            Some(Grant::CircuitOpen(_) | Grant::Closed) => Effects::none(),
+            None => {
+                let mut effects = Effects::none();
+                self.settle_shared(Leaves::Last, &mut effects);
+                effects
+            }
         };
         if cancelled.waker.is_some() {
             effects.rest().spent = cancelled.waker;
@@ -283,6 +299,12 @@ impl<R, E> Session<'_, R, E> {
     /// In use or recycling -> the next in line, or idle.
     #[inline]
     pub(crate) fn returned(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
+        let waits = self.books.queue.waiting() > 0;
+        if let Some(why) = self.books.seats.evicts(claim.index(), waits) {
+            let mut effects = Effects::none();
+            self.doom(claim, why, &mut effects);
+            return effects;
+        }
         self.hand_on(claim, Grant::Used)
     }
 
@@ -293,18 +315,21 @@ impl<R, E> Session<'_, R, E> {
 
     /// In use -> vacant: the resource is the caller's own from now on.
     pub(crate) fn detached(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
-        self.vacated(claim)
+        self.vacated(claim, Heir::Anyone)
     }
 
     /// Destroying -> vacant.
-    pub(crate) fn destroyed(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
-        self.vacated(claim)
+    pub(crate) fn destroyed(&mut self, claim: Claim<R>, heir: Heir) -> Effects<Claim<R>, E> {
+        self.vacated(claim, heir)
     }
 
     // What becomes of a create.
 
     /// A number for a new resource.
     pub(crate) fn next_id(&mut self) -> u64 {
+        if let Some(id) = self.books.seats.next_id() {
+            return id;
+        }
         let id = self.books.next_id;
         self.books.next_id += 1;
         id
@@ -347,7 +372,7 @@ impl<R, E> Session<'_, R, E> {
             let refuse = || Grant::CircuitOpen(retry_after);
             effects.rest().wakes = self.books.queue.grant_where(|_| true, refuse);
         }
-        self.vacate(claim, &mut effects);
+        self.vacate(claim, Heir::Anyone, &mut effects);
         effects
     }
 
@@ -361,7 +386,7 @@ impl<R, E> Session<'_, R, E> {
 
     /// Creating -> vacant, without a verdict: the executor went away with the create.
     pub(crate) fn create_lost(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
-        self.vacated(claim)
+        self.vacated(claim, Heir::Anyone)
     }
 
     // The pool as a whole.
@@ -455,6 +480,7 @@ impl<R, E> Session<'_, R, E> {
         while let Some(claim) = self.slots.take_last() {
             self.doom(claim, Reason::Closed, &mut effects);
         }
+        self.settle_shared(Leaves::Last, &mut effects);
         self.tell_drains(&mut effects);
         effects
     }
@@ -538,6 +564,9 @@ impl<R, E> Session<'_, R, E> {
                 }
                 effects.wake = waker;
             }
+            self.settle_shared(Leaves::First, &mut effects);
+        } else if let Some(why) = self.books.seats.evicts(index, false) {
+            self.doom(claim, why, &mut effects);
         } else {
             self.books.records.set(index, State::Live);
             self.slots.keep(claim);
@@ -550,38 +579,70 @@ impl<R, E> Session<'_, R, E> {
         effects.rest().destroys.push((claim, why));
     }
 
-    fn vacated(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
+    fn vacated(&mut self, claim: Claim<R>, heir: Heir) -> Effects<Claim<R>, E> {
         let mut effects = Effects::none();
-        self.vacate(claim, &mut effects);
+        self.vacate(claim, heir, &mut effects);
         effects
     }
 
-    fn vacate(&mut self, claim: Claim<R>, effects: &mut Effects<Claim<R>, E>) {
+    fn vacate(&mut self, claim: Claim<R>, heir: Heir, effects: &mut Effects<Claim<R>, E>) {
         self.books.records.set(claim.index(), State::Vacant);
+        self.books.seats.vacated(claim.index(), heir);
         self.slots.vacate(claim);
         self.cover(effects);
         self.tell_drains(effects);
     }
 
     /// Starts a create for each waiter that no create under way will serve, and for each that is to be kept
-    /// ready, as far as there is room. Recomputed from the numbers each time; counting wake-ups instead would drift.
+    /// ready, as far as there is room.
     fn cover(&mut self, effects: &mut Effects<Claim<R>, E>) {
-        let mut wanted = self.books.queue.waiting();
-        if self.books.limits.min_idle > 0 {
-            self.raise();
-            wanted += self.books.limits.min_idle.saturating_sub(self.slots.idle());
+        self.settle(Leaves::Last, effects);
+    }
+
+    fn settle(&mut self, leaves: Leaves, effects: &mut Effects<Claim<R>, E>) {
+        let need = self.need();
+        let occupied = self.books.records.size();
+        let (creates, elsewhere) = self.books.seats.settle(occupied, need, leaves);
+        if elsewhere.is_some() {
+            let rest = effects.rest();
+            rest.elsewhere = Elsewhere::both(rest.elsewhere.take(), elsewhere);
         }
-        let wanted = wanted.min(self.books.gate.concurrency(&self.books.limits));
-        while wanted > self.books.records.count(State::Creating)
-            && self.books.records.size() < self.books.limits.max_size
-            && !self.books.closed
-        {
+        for _ in 0..creates {
             let claim = self
                 .slots
                 .take_vacant(self.books.limits.max_size, self.books.raised);
             self.books.records.set(claim.index(), State::Creating);
             effects.rest().creates.push(claim);
         }
+    }
+
+    /// Whoever shares the cap has to know of fewer waiters, too.
+    fn settle_shared(&mut self, leaves: Leaves, effects: &mut Effects<Claim<R>, E>) {
+        if self.books.seats.are_shared() {
+            self.settle(leaves, effects);
+        }
+    }
+
+    /// How many more creates there should be. Recomputed from the numbers each time; counting wake-ups instead
+    /// would drift.
+    fn need(&mut self) -> Need {
+        if self.books.closed {
+            return Need::default();
+        }
+        let urgent = self.books.queue.waiting();
+        let mut wanted = urgent;
+        if self.books.limits.min_idle > 0 {
+            self.raise();
+            wanted += self.books.limits.min_idle.saturating_sub(self.slots.idle());
+        }
+        let books = &self.books;
+        let (size, creating) = (books.records.size(), books.records.count(State::Creating));
+        let room = books.limits.max_size.saturating_sub(size);
+        let bound = books.gate.concurrency(&books.limits);
+        let missing = |wanted: usize| wanted.min(bound).saturating_sub(creating).min(room);
+        let urgent = missing(urgent);
+        let spare = missing(wanted) - urgent;
+        Need { urgent, spare }
     }
 
     fn tell_drains(&mut self, effects: &mut Effects<Claim<R>, E>) {
@@ -603,12 +664,18 @@ impl<R, E> Drop for Session<'_, R, E> {
     #[inline]
     fn drop(&mut self) {
         let books = &*self.books;
-        if books.raised && books.queue.waiting() == 0 && !books.closed && !self.is_over() {
+        let pressed = books.seats.are_pressed();
+        if pressed {
+            self.raise();
+        } else if books.raised && books.queue.waiting() == 0 && !books.closed && !self.is_over() {
             self.books.raised = false;
             self.slots.lower();
         }
     }
 }
+
+#[cfg(feature = "keyed")]
+mod neighbour;
 
 #[cfg(all(test, not(loom)))]
 mod model;

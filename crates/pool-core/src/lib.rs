@@ -45,6 +45,7 @@
 //! a thread of the pool. Deadlines follow tokio's clock where there is one, paused or not.
 //!
 //! # Features
+//! - `keyed`: `KeyedPool`, many kinds of resources under one cap.
 //! - `serde`: [`Limits`], [`Status`] and [`Priority`] as data.
 //! - `deadpool`: `FromDeadpool`, any manager of that crate in a pool of ours; `ToDeadpool`, the
 //!   other way round.
@@ -56,6 +57,8 @@
 // In reading order; a module uses only those below it.
 #[cfg(feature = "tower")]
 mod tower;
+#[cfg(feature = "keyed")]
+mod keyed;
 mod pool;
 mod builder;
 mod drain;
@@ -66,7 +69,6 @@ mod guard;
 mod shared;
 mod jobs;
 mod loan;
-mod upkeep;
 mod expiry;
 mod boxed;
 #[cfg(feature = "deadpool")]
@@ -89,6 +91,11 @@ mod gate;
 mod queue;
 mod wakes;
 mod hot;
+#[cfg_attr(not(feature = "keyed"), path = "unshared.rs")]
+mod seats;
+#[cfg(feature = "keyed")]
+mod line;
+mod upkeep;
 mod limits;
 mod status;
 mod error;
@@ -111,6 +118,11 @@ pub use error::{
     AcquireError, AcquireTimeout, CircuitOpen, ConfigError, DrainError, Holder, Phase,
 };
 pub use guard::{Guard, OwnedGuard};
+#[cfg(feature = "keyed")]
+pub use keyed::{
+    ForKey, KeyHolder, KeyStatus, KeyedBuilder, KeyedDrain, KeyedDrainError, KeyedLimits,
+    KeyedManager, KeyedPool, KeyedStatus,
+};
 pub use limits::Limits;
 pub use manager::{CreateCx, Manager, Metrics, Reason, Reject, Verdict};
 #[cfg(feature = "metrics")]

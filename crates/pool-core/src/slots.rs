@@ -262,6 +262,18 @@ impl<R> Slots<R> {
         }
     }
 
+    /// When a loan began last, as far as it shows.
+    #[cfg(feature = "keyed")]
+    pub(crate) fn last_use(&self) -> u64 {
+        let count = |segment: &Segment<R>| 0..segment.slots.len();
+        let since = |segment: &Segment<R>, within: usize| {
+            let slot = segment.shared(within / MARKS, (within % MARKS) as u32);
+            slot.since.load(Ordering::Relaxed)
+        };
+        let of = |segment| count(segment).map(move |within| since(segment, within));
+        self.segments().flat_map(of).max().unwrap_or(0)
+    }
+
     /// Has it destroyed as soon as it comes back. Raised, or its user may miss it.
     pub(crate) fn retire(&self, index: u32, why: Reason) {
         let (segment, at, bit) = self.locate(index);

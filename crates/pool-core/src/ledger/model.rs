@@ -12,11 +12,12 @@ use proptest::{collection::vec, option, prelude::*};
 
 use super::Ledger;
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant, Rest},
+    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Rest},
     gate::Pause,
     limits::Limits,
     manager::Reason,
     queue::{End, Look, Priority, Ticket},
+    seats::Seats,
     slots::Claim,
 };
 
@@ -120,7 +121,7 @@ impl Model {
             ..Outside::default()
         };
         Self {
-            ledger: Ledger::new(limits),
+            ledger: Ledger::new(limits, Seats::unshared()),
             outside,
         }
     }
@@ -326,7 +327,7 @@ impl Model {
                     return;
                 };
                 outside.ended += 1;
-                self.ledger.lock().destroyed(right)
+                self.ledger.lock().destroyed(right, Heir::Anyone)
             }
             Event::Resize(max_size) => {
                 outside.max_size = max_size;
@@ -466,7 +467,7 @@ proptest! {
         cancels in vec(0..40_usize, 0..10),
     ) {
         let classes = [Priority::Low, Priority::Normal, Priority::High];
-        let ledger = Ledger::<(), u32>::new(Limits { max_size: 1, ..Limits::default() });
+        let ledger = Ledger::<(), u32>::new(Limits { max_size: 1, ..Limits::default() }, Seats::unshared());
         let mut model: [VecDeque<usize>; 3] = Default::default();
         let mut tickets = BTreeMap::new();
         let mut right = None;
