@@ -26,7 +26,7 @@
 use std::{panic::Location, sync::Arc, task::Waker};
 
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Leaves, Need},
+    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Leaves},
     expiry::lifetime,
     gate::Gate,
     hot::nanos,
@@ -34,7 +34,7 @@ use crate::{
     manager::Reason,
     queue::{End, Look, Priority, Queue, Request, Ticket},
     records::{Records, State},
-    seats::{Elsewhere, Seats},
+    seats::Seats,
     slots::{Claim, Facts, Slots},
     status::Status,
     sync::{Lock, LockGuard},
@@ -593,58 +593,6 @@ impl<R, E> Session<'_, R, E> {
         self.tell_drains(effects);
     }
 
-    /// Starts a create for each waiter that no create under way will serve, and for each that is to be kept
-    /// ready, as far as there is room.
-    fn cover(&mut self, effects: &mut Effects<Claim<R>, E>) {
-        self.settle(Leaves::Last, effects);
-    }
-
-    fn settle(&mut self, leaves: Leaves, effects: &mut Effects<Claim<R>, E>) {
-        let need = self.need();
-        let occupied = self.books.records.size();
-        let (creates, elsewhere) = self.books.seats.settle(occupied, need, leaves);
-        if elsewhere.is_some() {
-            let rest = effects.rest();
-            rest.elsewhere = Elsewhere::both(rest.elsewhere.take(), elsewhere);
-        }
-        for _ in 0..creates {
-            let claim = self
-                .slots
-                .take_vacant(self.books.limits.max_size, self.books.raised);
-            self.books.records.set(claim.index(), State::Creating);
-            effects.rest().creates.push(claim);
-        }
-    }
-
-    /// Whoever shares the cap has to know of fewer waiters, too.
-    fn settle_shared(&mut self, leaves: Leaves, effects: &mut Effects<Claim<R>, E>) {
-        if self.books.seats.are_shared() {
-            self.settle(leaves, effects);
-        }
-    }
-
-    /// How many more creates there should be. Recomputed from the numbers each time; counting wake-ups instead
-    /// would drift.
-    fn need(&mut self) -> Need {
-        if self.books.closed {
-            return Need::default();
-        }
-        let urgent = self.books.queue.waiting();
-        let mut wanted = urgent;
-        if self.books.limits.min_idle > 0 {
-            self.raise();
-            wanted += self.books.limits.min_idle.saturating_sub(self.slots.idle());
-        }
-        let books = &self.books;
-        let (size, creating) = (books.records.size(), books.records.count(State::Creating));
-        let room = books.limits.max_size.saturating_sub(size);
-        let bound = books.gate.concurrency(&books.limits);
-        let missing = |wanted: usize| wanted.min(bound).saturating_sub(creating).min(room);
-        let urgent = missing(urgent);
-        let spare = missing(wanted) - urgent;
-        Need { urgent, spare }
-    }
-
     fn tell_drains(&mut self, effects: &mut Effects<Claim<R>, E>) {
         if self.books.closed && self.books.records.size() == 0 && self.books.drains.waiting() > 0 {
             let woken = self.books.drains.grant_where(|_| true, || ());
@@ -673,6 +621,8 @@ impl<R, E> Drop for Session<'_, R, E> {
         }
     }
 }
+
+mod demand;
 
 #[cfg(feature = "keyed")]
 mod neighbour;

@@ -378,8 +378,8 @@ mod tests {
         let mut keys = Keys::new(1);
         assert!(!keys.joins(0));
         assert!(keys.joins(1), "something idle may be evicted for it");
-        assert!(!keys.joins(2) && !keys.joins(1));
-        for next in [1, 2, 1] {
+        assert!(!keys.joins(2) && !keys.joins(3));
+        for next in [1, 2, 3] {
             let holder = (0..4).find(|id| keys.key(*id).used == 1);
             let holder = holder.expect("the seat is used");
             assert_eq!(keys.returns(holder), Some(Reason::Evicted));

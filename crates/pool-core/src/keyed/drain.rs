@@ -63,7 +63,7 @@ pub struct KeyedDrainError<K: fmt::Debug> {
     /// How long the drain waited.
     pub waited: Duration,
     /// The pool at that instant.
-    pub status: KeyedStatus<K>,
+    pub status: Box<KeyedStatus<K>>,
     /// Who still holds what, by key and slot.
     pub holders: Vec<KeyHolder<K>>,
 }
@@ -132,7 +132,7 @@ impl<M: KeyedManager> KeyedDrain<M> {
         }
         KeyedDrainError {
             waited: self.keys.works().clock.since(self.since),
-            status: self.keys.status(),
+            status: Box::new(self.keys.status()),
             holders,
         }
     }

@@ -16,11 +16,12 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use pool_core::{
-    CreateCx, ForKey, KeyedBuilder, KeyedManager, KeyedPool, Manager, Metrics, OwnedGuard, Reason,
-    Reject, Verdict,
+    AcquireOwned, CreateCx, ForKey, KeyedBuilder, KeyedManager, KeyedPool, Manager, Metrics,
+    OwnedGuard, Reason, Reject, Verdict,
 };
 
 use crate::scripted::{Scripted, Thing, Told};
@@ -131,6 +132,12 @@ impl KeyedManager for Family {
 }
 
 pub(crate) type KeyedGuard = OwnedGuard<ForKey<Family>>;
+
+/// Waits on this thread: what a return sets off may be done on another one.
+#[track_caller]
+pub(crate) fn get(acquire: AcquireOwned<ForKey<Family>>) -> KeyedGuard {
+    acquire.deadline(Duration::from_secs(60)).wait().unwrap()
+}
 
 /// Asserts what a keyed pool must show whenever nobody is in the middle of something.
 #[track_caller]
