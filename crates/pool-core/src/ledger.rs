@@ -108,12 +108,6 @@ impl<R, E> Ledger<R, E> {
         self.slots.put(claim)
     }
 
-    /// When something was lent last, by the pool's clock; 0 for never. Without the lock, so it may be late.
-    #[cfg(feature = "keyed")]
-    pub(crate) fn last_use(&self) -> u64 {
-        self.slots.last_use()
-    }
-
     #[inline]
     pub(crate) fn lock(&self) -> Session<'_, R, E> {
         Session {

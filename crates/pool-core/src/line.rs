@@ -20,7 +20,10 @@
 //! Invariants, asserted by the tests after each step: the seats of all keys add up to `taken`; somebody is in
 //! line only when no seat is free.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Bound,
+};
 
 use crate::{
     effects::{Leaves, Need},
@@ -43,7 +46,12 @@ pub(crate) struct Line<H> {
     /// How often a resource went to a caller of its own key while somebody was in line before that one.
     handed_on: u64,
     members: BTreeMap<u64, Member<H>>,
+    /// The members that have seats, by when they were used last as far as somebody has looked.
+    ranks: BTreeSet<Rank>,
 }
+
+/// When it was used last, and which member it is.
+pub(crate) type Rank = (u64, u64);
 
 #[derive(Debug)]
 struct Position {
@@ -58,6 +66,7 @@ struct Member<H> {
     handle: H,
     seats: usize,
     positions: VecDeque<u64>,
+    rank: Option<u64>,
 }
 
 /// What a key says of itself.
@@ -96,6 +105,7 @@ impl<H: Clone> Line<H> {
             next_position: 0,
             handed_on: 0,
             members: BTreeMap::new(),
+            ranks: BTreeSet::new(),
         }
     }
 
@@ -104,10 +114,29 @@ impl<H: Clone> Line<H> {
         (self.positions.len() + self.excess()).saturating_sub(self.coming)
     }
 
-    /// Those that have seats.
-    pub(crate) fn seated(&self) -> Vec<H> {
-        let seated = self.members.values().filter(|member| member.seats > 0);
-        seated.map(|member| member.handle.clone()).collect()
+    /// The least recently used member with seats after that one, as far as somebody has looked.
+    pub(crate) fn least_used(&self, after: Option<Rank>) -> Option<(Rank, H)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rank = *self.ranks.range((start, Bound::Unbounded)).next()?;
+        let member = self.members.get(&rank.1)?;
+        Some((rank, member.handle.clone()))
+    }
+
+    /// The rank of the one that was used most recently.
+    pub(crate) fn last_rank(&self) -> Option<Rank> {
+        self.ranks.last().copied()
+    }
+
+    /// Somebody has looked when it was used last.
+    pub(crate) fn set_rank(&mut self, id: u64, last_use: u64) {
+        let Some(member) = self.members.get_mut(&id) else {
+            return;
+        };
+        if let Some(rank) = &mut member.rank {
+            self.ranks.remove(&(*rank, id));
+            self.ranks.insert((last_use, id));
+            *rank = last_use;
+        }
     }
 
     pub(crate) fn settle(&mut self, id: u64, handle: &H, report: Report) -> Settled<H> {
@@ -123,6 +152,7 @@ impl<H: Clone> Line<H> {
             handle: handle.clone(),
             seats: 0,
             positions: VecDeque::new(),
+            rank: None,
         });
         member.seats -= report.vacated;
         let unused = member.seats - report.occupied;
@@ -214,12 +244,32 @@ impl<H: Clone> Line<H> {
             member.positions.pop_front();
             member.seats += 1;
             self.taken += 1;
+            let handle = member.handle.clone();
+            self.enrol(id);
             if own != Some(id) && told.last() != Some(&id) {
                 told.push(id);
-                seated.push(member.handle.clone());
+                seated.push(handle);
             }
         }
         seated
+    }
+
+    /// Has a rank those that have seats, and nobody else. Until somebody looks, it counts as never used.
+    fn enrol(&mut self, id: u64) {
+        let Some(member) = self.members.get_mut(&id) else {
+            return;
+        };
+        match (member.rank, member.seats) {
+            (None, 1..) => {
+                member.rank = Some(0);
+                self.ranks.insert((0, id));
+            }
+            (Some(rank), 0) => {
+                member.rank = None;
+                self.ranks.remove(&(rank, id));
+            }
+            (Some(_), 1..) | (None, 0) => {}
+        }
     }
 
     /// How many creates may begin. What is wanted without a caller gets what nobody is in line for.
@@ -235,7 +285,9 @@ impl<H: Clone> Line<H> {
             self.taken += more;
         }
         let begin = (member.seats - occupied).min(wanted);
-        if member.seats == 0 && member.positions.is_empty() {
+        let has_nothing = member.seats == 0 && member.positions.is_empty();
+        self.enrol(id);
+        if has_nothing {
             self.members.remove(&id);
         }
         begin
@@ -355,6 +407,9 @@ mod tests {
             let line = &self.line;
             let seats: usize = line.members.values().map(|member| member.seats).sum();
             assert_eq!(seats, line.taken);
+            let seated = line.members.iter().filter(|(_, member)| member.seats > 0);
+            let ranks = seated.map(|(id, member)| (member.rank.expect("it has seats"), *id));
+            assert_eq!(ranks.collect::<BTreeSet<_>>(), line.ranks);
             let used: usize = self.keys.values().map(|key| key.used + key.leaving).sum();
             assert_eq!(used, line.taken, "no seat is given and not used");
             let leaving: usize = self.keys.values().map(|key| key.leaving).sum();
@@ -436,6 +491,25 @@ mod tests {
     }
 
     #[test]
+    fn members_with_seats_are_ranked_by_their_last_use() {
+        let mut keys = Keys::new(3);
+        for id in [0, 1, 2] {
+            keys.joins(id);
+        }
+        for (id, last_use) in [(0, 7), (1, 5), (2, 6), (3, 1)] {
+            keys.line.set_rank(id, last_use);
+        }
+        let mut order = Vec::new();
+        let mut after = None;
+        while let Some((rank, id)) = keys.line.least_used(after) {
+            order.push(id);
+            after = Some(rank);
+        }
+        assert_eq!(order, [1, 2, 0]);
+        assert_eq!(keys.line.last_rank(), after);
+    }
+
+    #[test]
     fn what_nobody_waits_for_takes_free_seats_only() {
         let mut line = Line::new(2);
         let need = |urgent, spare| Report {
@@ -455,7 +529,7 @@ mod tests {
     proptest! {
         #[test]
         fn seats_are_neither_lost_nor_made(
-            steps in vec((0..6_u8, 0..4_u64, 1..6_usize), 0..300),
+            steps in vec((0..7_u8, 0..4_u64, 1..6_usize), 0..300),
         ) {
             let mut keys = Keys::new(3);
             for (kind, id, size) in steps {
@@ -479,6 +553,7 @@ mod tests {
                             keys.report(other, 0, 0, Leaves::First);
                         }
                     }
+                    6 => keys.line.set_rank(id, size as u64),
                     _ => {}
                 }
                 keys.assert_sound();

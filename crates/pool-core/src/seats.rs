@@ -111,14 +111,22 @@ impl Cap {
 
     /// Evicts what is idle, and has what comes back from now on ask. No lock is held.
     fn make_room(&self, place: Place) {
-        let members = self.line.lock().seated();
-        let members = members.iter().filter_map(Weak::upgrade);
-        let mut members: Vec<_> = members.map(|member| (member.last_use(), member)).collect();
-        members.sort_by_key(|(last_use, _)| *last_use);
-        for (_, member) in members {
-            if !self.is_pressed() {
-                break;
+        let (mut last, newest) = (None, self.line.lock().last_rank());
+        while self.is_pressed() {
+            let next = self.line.lock().least_used(last);
+            let Some((rank, member)) = next else { break };
+            let Some(member) = member.upgrade() else {
+                last = Some(rank);
+                continue;
+            };
+            let last_use = member.last_use();
+            // It was used since somebody looked: its turn comes later. One that is in use all the time goes to the
+            // end of the line once, or this would never end.
+            if last_use > rank.0 && Some(rank) <= newest {
+                self.line.lock().set_rank(rank.1, last_use);
+                continue;
             }
+            last = Some(rank);
             member.evict(place);
         }
     }

@@ -92,7 +92,8 @@ pub trait KeyedManager: Send + Sync + 'static {
         async { Ok(()) }
     }
 
-    /// Ends a resource; see [`Manager::destroy`]. Its place under the cap is free when this is done.
+    /// Ends a resource; see [`Manager::destroy`]. Its place under the cap is free when this is done, or at the
+    /// destroy timeout; whoever it was evicted for waits until then.
     fn destroy(
         &self,
         key: &Self::Key,

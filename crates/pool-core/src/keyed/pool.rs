@@ -30,7 +30,8 @@ use crate::{
 /// - There are never more resources than [`max_total`](KeyedLimits::max_total), those that are being created or
 ///   destroyed included, nor more of one key than its [`max_size`](crate::Limits::max_size).
 /// - What is idle gives way: when the cap is reached and another key needs a place, an idle resource of the key
-///   that was used least recently is destroyed for it ([`Reason::Evicted`](crate::Reason::Evicted)).
+///   that was used least recently is destroyed for it ([`Reason::Evicted`](crate::Reason::Evicted)). In a busy pool,
+///   which key that is is known give or take 100 ms.
 /// - When nothing is idle, callers of all keys wait in one line, first come, first served. A resource that comes
 ///   back may go to a later caller of its own key, since that is cheaper, but a caller in line is overtaken in this
 ///   way at most 64 times; after that what comes back is evicted for the line until that caller has its turn.

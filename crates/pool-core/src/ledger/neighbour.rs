@@ -1,7 +1,14 @@
 //! What the other pools under the same cap ask of a ledger.
 
-use super::Session;
+use super::{Ledger, Session};
 use crate::{effects::Effects, slots::Claim};
+
+impl<R, E> Ledger<R, E> {
+    /// When something was lent last, by the pool's clock; 0 for never. Without the lock, so it may be late.
+    pub(crate) fn last_use(&self) -> u64 {
+        self.slots.last_use()
+    }
+}
 
 impl<R, E> Session<'_, R, E> {
     /// The cap gave it seats: creates begin, if they are still needed, or the seats go on.
