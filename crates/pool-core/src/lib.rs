@@ -141,4 +141,5 @@ pub use tower::{LimitFuture, LimitLayer, LimitService, PoolFuture, PoolService};
 #[doc = include_str!("../../../docs/src/resources.md")]
 #[doc = include_str!("../../../docs/src/pool.md")]
 #[doc = include_str!("../../../docs/src/observing.md")]
+#[cfg_attr(feature = "keyed", doc = include_str!("../../../docs/src/keyed.md"))]
 mod book {}
