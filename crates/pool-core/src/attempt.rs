@@ -16,17 +16,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Handle, task::coop};
+use tokio::{
+    runtime::Handle,
+    task::{self, coop},
+};
 
 use crate::{
     check::{self, Check, Checked},
-    effects::{Admission, Ask, Failure, Grant},
+    effects::{Admission, Ask, Failure, Grant, Wait},
     error::{AcquireError, AcquireTimeout, CircuitOpen, Phase},
     foreign::Fault,
     loan::{self, Loan},
     manager::{Manager, Reason},
     observer::Event,
     park,
+    patrol::{self, Watch},
     queue::{End, Look, Priority, Ticket},
     shared::Shared,
     slots::Claim,
@@ -74,6 +78,10 @@ enum Countdown {
     Unset(Option<Duration>),
     Never,
     Running(Timer),
+    /// Somebody else runs the clock.
+    Watched(Watch),
+    /// It was watched, and has lasted so long when its time was up.
+    Over(Duration),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,8 +115,9 @@ where
 
     pub(crate) fn wait(mut self) -> Outcome<H, M> {
         self.mode = Mode::Thread;
+        // It may have been polled already, in a runtime that may be gone, or be this very thread.
+        self.see_to_itself();
         if let Countdown::Running(timer) = &mut self.countdown {
-            // It has been polled already, in a runtime that may be gone, or be this very thread.
             timer.park();
         }
         // The manager's code may need the runtime that the builder saw.
@@ -158,6 +167,7 @@ where
                     }
                 }
                 State::Again(refused) => {
+                    self.see_to_itself();
                     let outcome = self.enter(End::Front, cx.waker());
                     // Only now, so that what its slot is used for next finds this caller in line.
                     let (loan, why) = *refused;
@@ -198,6 +208,7 @@ where
                     }
                     Poll::Pending => {
                         self.state = State::Checking(check);
+                        self.see_to_itself();
                         ready!(self.poll_deadline(cx));
                         return Poll::Ready(Err(self.give_up()));
                     }
@@ -215,44 +226,43 @@ where
             priority,
             caller,
             end,
+            task: match (&self.countdown, self.mode) {
+                (Countdown::Unset(None), Mode::Task) => task::try_id(),
+                _ => None,
+            },
         };
-        // The waker is cloned outside the lock, and only for one that has to wait.
-        let mut spare = None;
-        loop {
-            let shared = self.shared();
-            let now = || shared.clock.now();
-            let admission = shared.ledger.lock().acquire(ask, &mut spare, now);
-            return match admission {
-                Admission::Lent(claim) => self.check(claim).map(Ok),
-                Admission::NeedsWaker => {
-                    spare = Some(waker.clone());
-                    continue;
-                }
-                Admission::Queued(ticket, timeout) => {
-                    self.state = State::Asleep(ticket);
-                    self.start_countdown(timeout);
-                    self.waits();
-                    None
-                }
-                Admission::Creates(ticket, effects) => {
-                    self.state = State::Queued(ticket);
-                    self.waits();
-                    // A create that is done at once needs no executor.
-                    self.shared().perform(effects, Place::Here);
-                    None
-                }
-                Admission::CircuitOpen(after) => Some(Err(self.circuit_open(after))),
-                Admission::Saturated { waiters } => {
-                    self.shared().watcher.tell(|| Event::Saturated);
-                    Some(Err(AcquireError::Saturated { waiters }))
-                }
-                Admission::Closed => Some(Err(AcquireError::Closed)),
-            };
+        // Cloned before the lock is taken, and dropped after it if nobody has to wait: a second visit would cost
+        // more.
+        let mut spare = Some(waker.clone());
+        let shared = self.shared();
+        let now = || shared.clock.now();
+        let admission = shared.ledger.lock().acquire(ask, &mut spare, now);
+        match admission {
+            Admission::Lent(claim) => self.check(claim).map(Ok),
+            Admission::Queued(ticket, wait) => {
+                self.begin_wait(&ticket, wait, ask.task);
+                self.state = State::Asleep(ticket);
+                self.waits();
+                None
+            }
+            Admission::Creates(ticket, effects) => {
+                self.state = State::Queued(ticket);
+                self.waits();
+                // A create that is done at once needs no executor.
+                self.shared().perform(effects, Place::Here);
+                None
+            }
+            Admission::CircuitOpen(after) => Some(Err(self.circuit_open(after))),
+            Admission::Saturated { waiters } => {
+                self.shared().watcher.tell(|| Event::Saturated);
+                Some(Err(AcquireError::Saturated { waiters }))
+            }
+            Admission::Closed => Some(Err(AcquireError::Closed)),
         }
     }
 
     fn look(
-        &self,
+        &mut self,
         mut ticket: Ticket,
         waker: &Waker,
     ) -> Result<Grant<Claim<M::Resource>, M::Error>, Ticket> {
@@ -265,6 +275,8 @@ where
                 Look::Waiting(ticket) => return Err(ticket),
                 Look::NeedsWaker(same) => ticket = same,
             }
+            // Its time is up, or it has come to another task, or nobody watches it any more.
+            self.see_to_itself();
             spare = Some(waker.clone());
         }
     }
@@ -361,8 +373,39 @@ where
         }
         match &mut self.countdown {
             Countdown::Running(timer) => timer.poll(cx),
-            Countdown::Unset(_) | Countdown::Never => Poll::Pending,
+            Countdown::Over(_) => Poll::Ready(()),
+            Countdown::Unset(_) | Countdown::Never | Countdown::Watched(_) => Poll::Pending,
         }
+    }
+
+    /// It is in the queue: somebody has to run the clock.
+    #[inline]
+    fn begin_wait(&mut self, ticket: &Ticket, wait: Wait, task: Option<task::Id>) {
+        let limit = match wait {
+            Wait::Watched(watch) => {
+                self.countdown = Countdown::Watched(watch);
+                return;
+            }
+            Wait::Limited(limit) => Some(limit),
+            Wait::ForEver => None,
+        };
+        let enlist = |(task, limit)| patrol::enlist(self.shared(), ticket, task, limit);
+        match task.zip(limit).and_then(enlist) {
+            Some(watch) => self.countdown = Countdown::Watched(watch),
+            None => self.start_countdown(limit),
+        }
+    }
+
+    /// From now on it runs its own clock, if it has not until now.
+    fn see_to_itself(&mut self) {
+        let Countdown::Watched(watch) = self.countdown else {
+            return;
+        };
+        let round = self.shared().ledger.lock().round();
+        self.countdown = match watch.timer(&self.shared().timers, round) {
+            Some(timer) => Countdown::Running(timer),
+            None => Countdown::Over(watch.elapsed(round)),
+        };
     }
 
     /// Starts the clock, unless it is running; `timeout` is the pool's.
@@ -420,11 +463,11 @@ where
             Failure::Error(error) => AcquireError::Create(error),
             Failure::Panicked(what) => AcquireError::CreatePanicked(what),
             Failure::TimedOut(after) => {
-                let mut ledger = self.shared().ledger.lock();
+                let waited = self.waited().max(after);
                 AcquireError::Timeout(Box::new(AcquireTimeout {
                     phase: Phase::Create,
-                    waited: self.waited().max(after),
-                    status: ledger.status(),
+                    waited,
+                    status: self.shared().ledger.lock().status(),
                     last_create_error: None,
                 }))
             }
@@ -442,6 +485,8 @@ where
     fn waited(&self) -> Duration {
         match &self.countdown {
             Countdown::Running(timer) => timer.elapsed(),
+            Countdown::Over(waited) => *waited,
+            Countdown::Watched(watch) => watch.elapsed(self.shared().ledger.lock().round()),
             Countdown::Unset(_) | Countdown::Never => Duration::ZERO,
         }
     }
@@ -518,7 +563,8 @@ where
     fn parked_until(&self) -> Option<Instant> {
         match &self.countdown {
             Countdown::Running(timer) => timer.parked_until(),
-            Countdown::Unset(_) | Countdown::Never => None,
+            Countdown::Over(_) => Some(Instant::now()),
+            Countdown::Unset(_) | Countdown::Never | Countdown::Watched(_) => None,
         }
     }
 }

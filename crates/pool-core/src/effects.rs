@@ -2,9 +2,12 @@
 
 use std::{panic::Location, sync::Arc, task::Waker, time::Duration};
 
+use tokio::task;
+
 use crate::{
     gate::Pause,
     manager::Reason,
+    patrol::Watch,
     queue::{End, Priority, Ticket},
     seats::Elsewhere,
 };
@@ -15,6 +18,8 @@ pub(crate) struct Ask {
     pub(crate) priority: Priority,
     pub(crate) caller: &'static Location<'static>,
     pub(crate) end: End,
+    /// The task, if it asks to be watched.
+    pub(crate) task: Option<task::Id>,
 }
 
 /// The answer to `acquire`.
@@ -22,10 +27,8 @@ pub(crate) struct Ask {
 #[must_use]
 pub(crate) enum Admission<T, E> {
     Lent(T),
-    /// It will have to wait: come back with a waker in hand. Nothing has changed.
-    NeedsWaker,
-    /// In the queue with its waker. How long it may wait unless it says otherwise.
-    Queued(Ticket, Option<Duration>),
+    /// In the queue with its waker.
+    Queued(Ticket, Wait),
     /// In the queue, and the first to see to a create that serves whoever is at its head.
     Creates(Ticket, Effects<T, E>),
     Saturated {
@@ -33,6 +36,16 @@ pub(crate) enum Admission<T, E> {
     },
     CircuitOpen(Duration),
     Closed,
+}
+
+/// How long a waiter may wait unless it says otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wait {
+    ForEver,
+    /// The patrol sees to it.
+    Watched(Watch),
+    /// It has to see to it.
+    Limited(Duration),
 }
 
 /// What a waiter gets.

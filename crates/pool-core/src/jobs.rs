@@ -383,6 +383,7 @@ mod tests {
             priority,
             caller: Location::caller(),
             end,
+            task: None,
         };
         let admission = shared.ledger.lock().acquire(ask, &mut None, || 0);
         let Admission::Creates(_ticket, mut effects) = admission else {

@@ -26,13 +26,12 @@
 use std::{panic::Location, sync::Arc, task::Waker};
 
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Leaves},
-    expiry::lifetime,
+    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Leaves, Wait},
     gate::Gate,
-    hot::nanos,
     limits::Limits,
     manager::Reason,
-    queue::{End, Look, Priority, Queue, Request, Ticket},
+    patrol::Patrol,
+    queue::{End, Look, NEVER, Queue, Request, Ticket},
     records::{Records, State},
     seats::Seats,
     slots::{Claim, Facts, Slots},
@@ -56,6 +55,7 @@ struct Books<R, E> {
     queue: Queue<Grant<Claim<R>, E>, &'static Location<'static>>,
     drains: Queue<(), ()>,
     gate: Gate,
+    patrol: Patrol,
     last_create_error: Option<Arc<str>>,
     next_id: u64,
     seats: Seats,
@@ -65,15 +65,6 @@ struct Books<R, E> {
 pub(crate) struct Session<'a, R, E> {
     slots: &'a Slots<R>,
     books: LockGuard<'a, Books<R, E>>,
-}
-
-/// A loan that lasts longer than it should.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Overdue {
-    pub(crate) index: u32,
-    pub(crate) id: u64,
-    pub(crate) since: u64,
-    pub(crate) caller: &'static Location<'static>,
 }
 
 impl<R, E> Ledger<R, E> {
@@ -86,6 +77,7 @@ impl<R, E> Ledger<R, E> {
             queue: Queue::new(),
             drains: Queue::new(),
             gate: Gate::default(),
+            patrol: Patrol::default(),
             last_create_error: None,
             next_id: 1,
             seats,
@@ -200,29 +192,41 @@ impl<R, E> Session<'_, R, E> {
         }
         let concurrency = self.books.gate.concurrency(&self.books.limits);
         let creates = room > 0 && waiters >= creating && creating < concurrency;
-        if !creates && spare.is_none() {
-            return Admission::NeedsWaker;
-        }
         let Ask {
             priority,
             caller,
             end,
+            task,
         } = ask;
+        let wait = match self.books.limits.acquire_timeout {
+            None => Wait::ForEver,
+            Some(limit) => match self.books.patrol.watch(task, limit) {
+                Some(watch) => Wait::Watched(watch),
+                None => Wait::Limited(limit),
+            },
+        };
+        let due = match wait {
+            Wait::Watched(watch) => watch.due(),
+            Wait::ForEver | Wait::Limited(_) => NEVER,
+        };
         let request = Request {
             priority,
             weight: 1,
             note: caller,
             end,
+            due,
         };
         if creates {
             // Without a waker: a create that is done at once would wake its own caller.
+            let due = NEVER;
+            let request = Request { due, ..request };
             let ticket = self.books.queue.join(request, None);
             let mut effects = Effects::none();
             self.cover(&mut effects);
             return Admission::Creates(ticket, effects);
         }
         let ticket = self.books.queue.join(request, spare.take());
-        Admission::Queued(ticket, self.books.limits.acquire_timeout)
+        Admission::Queued(ticket, wait)
     }
 
     /// An idle one, if nothing has to be waited for.
@@ -383,132 +387,6 @@ impl<R, E> Session<'_, R, E> {
         self.vacated(claim, Heir::Anyone)
     }
 
-    // The pool as a whole.
-
-    pub(crate) fn reconfigure(&mut self, limits: Limits) -> Effects<Claim<R>, E> {
-        self.books.limits = limits;
-        let mut effects = Effects::none();
-        self.raise();
-        while self.is_over() {
-            let Some(claim) = self.slots.take_last() else {
-                break;
-            };
-            self.doom(claim, Reason::Shrunk, &mut effects);
-        }
-        self.cover(&mut effects);
-        effects
-    }
-
-    /// Has all that exists destroyed, what is idle at once.
-    pub(crate) fn refresh(&mut self) -> Effects<Claim<R>, E> {
-        let mut effects = Effects::none();
-        self.raise();
-        for index in 0..self.slots.count() as u32 {
-            // A create that is under way began before, too.
-            self.slots.retire(index, Reason::Refreshed);
-        }
-        while let Some(claim) = self.slots.take_last() {
-            self.doom(claim, Reason::Refreshed, &mut effects);
-        }
-        self.cover(&mut effects);
-        effects
-    }
-
-    /// Ends what is idle for too long or too old, the coldest first, and keeps `min_idle` ready. Also says who
-    /// holds something for too long. `now` is by the pool's clock.
-    pub(crate) fn expire(&mut self, now: u64) -> (Effects<Claim<R>, E>, Vec<Overdue>) {
-        let (mut effects, mut overdue) = (Effects::none(), Vec::new());
-        let limits = self.books.limits;
-        let mut live: Vec<_> = self.live().collect();
-        live.reverse();
-        let mut spare = self.slots.idle().saturating_sub(limits.min_idle);
-        for slot in live {
-            let reached = |since: u64, limit: u64| now.saturating_sub(since) >= limit;
-            let too_old = limits
-                .max_lifetime
-                .is_some_and(|limit| reached(slot.created, lifetime(limit, slot.id)));
-            let unused = limits.idle_timeout.is_some_and(|limit| {
-                slot.idle && spare > 0 && reached(slot.since.max(slot.created), nanos(limit))
-            });
-            let why = if too_old {
-                Reason::MaxLifetime
-            } else {
-                Reason::Idle
-            };
-            if too_old && !slot.idle {
-                self.slots.retire(slot.index, why);
-            } else if too_old || unused {
-                spare = spare.saturating_sub(1);
-                if let Some(claim) = self.slots.take_at(slot.index) {
-                    self.doom(claim, why, &mut effects);
-                }
-            }
-            let leaked = limits.leak_after.is_some_and(|limit| {
-                !slot.idle && slot.since > 0 && reached(slot.since, nanos(limit))
-            });
-            if let Some(caller) = slot.caller.filter(|_| leaked) {
-                let Facts {
-                    index, id, since, ..
-                } = slot;
-                overdue.push(Overdue {
-                    index,
-                    id,
-                    since,
-                    caller,
-                });
-            }
-        }
-        self.cover(&mut effects);
-        (effects, overdue)
-    }
-
-    /// Refuses from now on, sends all who wait away, and destroys what is idle.
-    pub(crate) fn close(&mut self) -> Effects<Claim<R>, E> {
-        let mut effects = Effects::none();
-        if self.books.closed {
-            return effects;
-        }
-        self.books.closed = true;
-        effects.rest().wakes = self.books.queue.grant_where(|_| true, || Grant::Closed);
-        self.raise();
-        while let Some(claim) = self.slots.take_last() {
-            self.doom(claim, Reason::Closed, &mut effects);
-        }
-        self.settle_shared(Leaves::Last, &mut effects);
-        self.tell_drains(&mut effects);
-        effects
-    }
-
-    /// Waits for a closed pool to be empty.
-    pub(crate) fn join_drains(&mut self) -> Ticket {
-        let (priority, weight, note, end) = (Priority::Normal, 1, (), End::Back);
-        let request = Request {
-            priority,
-            weight,
-            note,
-            end,
-        };
-        let ticket = self.books.drains.join(request, None);
-        if self.books.closed && self.books.records.size() == 0 {
-            // Those before it have been told, and it has no waker yet: there is nobody to wake.
-            let _ = self.books.drains.grant(());
-        }
-        ticket
-    }
-
-    pub(crate) fn look_drains(
-        &mut self,
-        ticket: Ticket,
-        current: &Waker,
-        spare: &mut Option<Waker>,
-    ) -> Look<()> {
-        self.books.drains.look(ticket, current, spare)
-    }
-
-    pub(crate) fn cancel_drain(&mut self, ticket: Ticket) -> Option<Waker> {
-        self.books.drains.cancel(ticket).waker
-    }
-
     // Parts.
 
     /// Idle -> in use, in case somebody waits soon: then the marks are raised already.
@@ -617,9 +495,11 @@ impl<R, E> Drop for Session<'_, R, E> {
 }
 
 mod demand;
-
 #[cfg(feature = "keyed")]
 mod neighbour;
+mod whole;
+
+pub(crate) use whole::Overdue;
 
 #[cfg(all(test, not(loom)))]
 mod model;

@@ -70,6 +70,7 @@ mod shared;
 mod jobs;
 mod loan;
 mod expiry;
+mod patrol;
 mod boxed;
 #[cfg(feature = "deadpool")]
 mod deadpool;

@@ -47,7 +47,8 @@ pub struct Limits {
     /// refused with `Saturated`. 65536 by default; 0 means that nobody waits for a return.
     pub max_waiters: usize,
     /// The longest that one acquire may take in all (wait, create and check together), counted
-    /// from its first wait. `None` waits for ever; 30 s by default.
+    /// from its first wait. `None` waits for ever; 30 s by default. With 10 s and more, tasks that wait share a
+    /// clock, and a wait may end up to 0.2 s late; a deadline of the caller's own is exact.
     pub acquire_timeout: Option<Duration>,
     /// The longest that one create may take. `None` waits for ever; 30 s by default.
     pub create_timeout: Option<Duration>,

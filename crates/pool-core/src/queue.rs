@@ -21,6 +21,9 @@ const PATIENCE: u64 = 64;
 
 const NONE: u32 = u32::MAX;
 
+/// A round that does not come.
+pub(crate) const NEVER: u64 = u64::MAX;
+
 /// How urgent a waiter is. A higher class is served first, but a waiter is overtaken at most 64
 /// times.
 ///
@@ -70,6 +73,8 @@ pub(crate) struct Request<N> {
     pub(crate) weight: usize,
     pub(crate) note: N,
     pub(crate) end: End,
+    /// See [`Queue::overdue`]; [`NEVER`] for none.
+    pub(crate) due: u64,
 }
 
 /// Which end of its class a waiter joins.
@@ -102,12 +107,14 @@ pub(crate) struct Cancelled<G> {
 #[derive(Debug)]
 struct Entry<G, N> {
     content: Content<G>,
-    class: usize,
+    class: u8,
     previous: u32,
     next: u32,
     weight: usize,
     note: Option<N>,
     waker: Option<Waker>,
+    /// In which round of the patrol it is to be woken.
+    due: u64,
     /// For each class: how many had ever joined it when this entry did. Once more than these have
     /// left the class, the rest have overtaken this entry.
     seen: [u64; Priority::COUNT],
@@ -128,6 +135,22 @@ struct Class {
     joined: u64,
     /// How many have ever left, served or cancelled.
     left: u64,
+}
+
+impl<G, N> Entry<G, N> {
+    fn free() -> Self {
+        Self {
+            content: Content::Free,
+            class: 0,
+            previous: NONE,
+            next: NONE,
+            weight: 0,
+            note: None,
+            waker: None,
+            due: NEVER,
+            seen: [0; Priority::COUNT],
+        }
+    }
 }
 
 impl<G, N> Queue<G, N> {
@@ -153,17 +176,16 @@ impl<G, N> Queue<G, N> {
 
     pub(crate) fn join(&mut self, request: Request<N>, waker: Option<Waker>) -> Ticket {
         let class = request.priority as usize;
-        let entry = Entry {
-            content: Content::Waiting,
-            class,
-            previous: NONE,
-            next: NONE,
-            weight: request.weight,
-            note: Some(request.note),
-            waker,
-            seen: self.classes.map(|c| c.joined),
-        };
-        let place = self.place(entry);
+        let seen = self.classes.map(|c| c.joined);
+        let place = self.place();
+        let entry = &mut self.entries[place as usize];
+        entry.content = Content::Waiting;
+        entry.class = class as u8;
+        entry.weight = request.weight;
+        entry.note = Some(request.note);
+        entry.waker = waker;
+        entry.due = request.due;
+        entry.seen = seen;
         match request.end {
             End::Back => self.link_back(class, place),
             End::Front => self.link_front(class, place),
@@ -202,6 +224,32 @@ impl<G, N> Queue<G, N> {
                     wakers.extend(self.grant_place(place, grant()).1);
                 }
                 place = next;
+            }
+        }
+        wakers
+    }
+
+    /// Sets when this one is to be woken, if it waits.
+    pub(crate) fn set_due(&mut self, ticket: &Ticket, due: u64) {
+        self.entries[ticket.0 as usize].due = due;
+    }
+
+    /// Takes the wakers of those who are due by this round, without serving them. In each class, whoever joins
+    /// later is due later.
+    pub(crate) fn overdue(&mut self, round: u64) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        for class in 0..Priority::COUNT {
+            let mut place = self.classes[class].head;
+            while place != NONE {
+                let entry = &mut self.entries[place as usize];
+                if entry.due <= round {
+                    entry.due = NEVER;
+                    wakers.extend(entry.waker.take());
+                } else if entry.due != NEVER {
+                    // Those behind it came later.
+                    break;
+                }
+                place = entry.next;
             }
         }
         wakers
@@ -270,31 +318,31 @@ impl<G, N> Queue<G, N> {
             count
         };
         let same = before(entry.previous, |e| e.previous);
-        let higher = self.classes[entry.class + 1..]
+        let higher = self.classes[usize::from(entry.class) + 1..]
             .iter()
             .map(|c| before(c.head, |e| e.next));
         Some(same + higher.sum::<usize>())
     }
 
     fn next(&self) -> Option<u32> {
-        let heads = || {
-            self.classes
-                .iter()
-                .map(|class| class.head)
-                .filter(|head| *head != NONE)
-        };
+        let mut heads = self
+            .classes
+            .iter()
+            .map(|class| class.head)
+            .filter(|head| *head != NONE);
+        let urgent = heads.next_back()?;
         // Where several have been overtaken too often, the first come goes first, or the others
-        // would overtake it once more.
-        let impatient = heads().filter(|head| self.overtaken(*head) >= PATIENCE);
+        // would overtake it once more. The most urgent class is overtaken by nobody.
+        let impatient = heads.filter(|head| self.overtaken(*head) >= PATIENCE);
         let first_come = impatient.min_by_key(|head| self.entry(*head).seen.iter().sum::<u64>());
-        first_come.or_else(|| heads().next_back())
+        Some(first_come.unwrap_or(urgent))
     }
 
     /// How many later arrivals of higher classes were served before this entry. One that gave up
     /// counts as served, so this errs on the side of the entry.
     fn overtaken(&self, place: u32) -> u64 {
         let entry = self.entry(place);
-        let higher = entry.class + 1..Priority::COUNT;
+        let higher = usize::from(entry.class) + 1..Priority::COUNT;
         higher
             .map(|class| self.classes[class].left.saturating_sub(entry.seen[class]))
             .sum()
@@ -311,14 +359,14 @@ impl<G, N> Queue<G, N> {
         &self.entries[place as usize]
     }
 
-    fn place(&mut self, entry: Entry<G, N>) -> u32 {
-        if self.free == NONE {
-            self.entries.push(entry);
+    /// A free entry, in no list.
+    fn place(&mut self) -> u32 {
+        let place = self.free;
+        if place == NONE {
+            self.entries.push(Entry::free());
             return (self.entries.len() - 1) as u32;
         }
-        let place = self.free;
-        self.free = self.entry(place).next;
-        self.entries[place as usize] = entry;
+        self.free = std::mem::replace(&mut self.entries[place as usize].next, NONE);
         place
     }
 
@@ -356,7 +404,7 @@ impl<G, N> Queue<G, N> {
             next,
             ..
         } = self.entries[place as usize];
-        let class = &mut self.classes[class];
+        let class = &mut self.classes[usize::from(class)];
         class.left += 1;
         self.waiting -= 1;
         if previous == NONE {
@@ -365,7 +413,7 @@ impl<G, N> Queue<G, N> {
             self.entries[previous as usize].next = next;
         }
         if next == NONE {
-            self.classes[self.entries[place as usize].class].tail = previous;
+            class.tail = previous;
         } else {
             self.entries[next as usize].previous = previous;
         }
@@ -385,6 +433,7 @@ mod tests {
             weight: 1,
             note: (),
             end: End::Back,
+            due: NEVER,
         }
     }
 

@@ -21,6 +21,10 @@ impl Wakes {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
     /// Wakes all of them. No lock is held.
     #[inline]
     pub(crate) fn wake(self) {

@@ -1,4 +1,5 @@
-//! What acquire and release ask of the heap: nothing, once the queue has been as long as it gets.
+//! What a pool asks of the heap: for acquire and release nothing, once the queue has been as long as it gets; for an
+//! idle resource little beside itself.
 //!
 //! A program of its own, since the allocator that counts is that of the whole program.
 
@@ -13,6 +14,9 @@ use pool_core::{CreateCx, Manager, Pool, Semaphore};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+/// The bytes that a pool may take for an idle resource beside the resource.
+const BESIDE: usize = 64;
 
 struct Numbers;
 
@@ -71,9 +75,23 @@ fn keyed() -> u64 {
     })
 }
 
+/// What so many idle resources take of the heap, for one of them, itself left out.
+fn bytes_per_idle_resource(count: usize) -> usize {
+    let before = dhat::HeapStats::get().curr_bytes;
+    let pool = Pool::builder(Numbers)
+        .max_size(count)
+        .build()
+        .expect("the limits are in range");
+    let guards: Vec<_> = (0..count).map(|_| pool.acquire_blocking()).collect();
+    drop(guards);
+    assert_eq!(pool.status().idle, count);
+    let bytes = dhat::HeapStats::get().curr_bytes - before;
+    bytes / count - size_of::<u64>()
+}
+
 /// One test, because the count is one for the program.
 #[test]
-fn a_warm_pool_allocates_nothing() {
+fn a_warm_pool_allocates_nothing_and_an_idle_resource_takes_little_beside_itself() {
     let _profiler = dhat::Profiler::builder().testing().build();
     let pool = Pool::builder(Numbers)
         .max_size(1)
@@ -117,6 +135,10 @@ fn a_warm_pool_allocates_nothing() {
         assert!(matches!(poll(&mut waits), Poll::Ready(Ok(_))));
     });
     assert_eq!(permits, 0, "a permit, a wait, a hand-off");
+    for count in [1000, 4000] {
+        let bytes = bytes_per_idle_resource(count);
+        assert!(bytes <= BESIDE, "{bytes} bytes for each of {count}");
+    }
     assert!(
         blocks(|| drop(std::hint::black_box(Box::new(7)))) >= 1000,
         "the count counts"

@@ -82,26 +82,21 @@ fn join(book: &Book, waker: &Waker) -> Result<Ticket, Option<Right>> {
         priority: Priority::Normal,
         caller: Location::caller(),
         end: End::Back,
+        task: None,
     };
-    let mut spare = None;
-    loop {
-        let admission = book.lock().acquire(ask, &mut spare, || 0);
-        return match admission {
-            Admission::Lent(right) => Err(Some(right)),
-            Admission::Queued(ticket, _) => Ok(ticket),
-            Admission::Creates(ticket, effects) => {
-                perform(book, effects);
-                Ok(ticket)
-            }
-            Admission::Closed => Err(None),
-            Admission::NeedsWaker => {
-                spare = Some(waker.clone());
-                continue;
-            }
-            Admission::CircuitOpen(_) | Admission::Saturated { .. } => {
-                unreachable!("the queue is long")
-            }
-        };
+    let mut spare = Some(waker.clone());
+    let admission = book.lock().acquire(ask, &mut spare, || 0);
+    match admission {
+        Admission::Lent(right) => Err(Some(right)),
+        Admission::Queued(ticket, _) => Ok(ticket),
+        Admission::Creates(ticket, effects) => {
+            perform(book, effects);
+            Ok(ticket)
+        }
+        Admission::Closed => Err(None),
+        Admission::CircuitOpen(_) | Admission::Saturated { .. } => {
+            unreachable!("the queue is long")
+        }
     }
 }
 

@@ -162,6 +162,7 @@ impl Model {
                     priority,
                     caller: Location::caller(),
                     end: End::Back,
+                    task: None,
                 };
                 match self
                     .ledger
@@ -183,7 +184,6 @@ impl Model {
                         outside.waiting.push((ticket, priority));
                         return;
                     }
-                    Admission::NeedsWaker => unreachable!("there is one"),
                     Admission::Saturated { waiters } => {
                         assert_eq!(waiters, before.waiting);
                         assert!(waiters >= 6 && before.idle == 0);
@@ -473,7 +473,7 @@ proptest! {
         let mut right = None;
         for (n, (class, _)) in joins.iter().enumerate() {
             let ask =
-                Ask { priority: classes[*class], caller: Location::caller(), end: End::Back };
+                Ask { priority: classes[*class], caller: Location::caller(), end: End::Back, task: None };
             match ledger.lock().acquire(ask, &mut Some(Waker::noop().clone()), || 0) {
                 Admission::Creates(ticket, mut effects) => {
                     right = effects.rest().creates.pop();

@@ -1,5 +1,6 @@
 //! The behaviour of pool-core, a module per theme.
 
+mod random;
 mod scripted;
 
 mod acquire;
@@ -21,15 +22,19 @@ mod matrix;
 mod measured;
 mod observed;
 mod panics;
+mod patrol;
 mod resize;
+mod rivals;
 mod runtimes;
 mod semaphore;
 #[cfg(feature = "serde")]
 mod serialised;
 #[cfg(feature = "tower")]
 mod services;
+mod sizes;
 #[cfg(all(feature = "deadpool", not(target_vendor = "apple")))]
 mod sqlite;
+mod storm;
 mod texts;
 #[cfg(feature = "deadpool")]
 mod to_deadpool;

@@ -1,0 +1,232 @@
+//! One deadline for all who wait as long as the pool allows.
+//!
+//! A timer for each wait costs as much as the wait: memory, two visits to the runtime's timers, a look at the
+//! clock. So while somebody waits, one job goes round ten times a second and wakes those whose time is up. It
+//! counts rounds and not time, so that a runtime that stands still for a while ends no wait too early.
+//!
+//! It follows the clock of the runtime that it runs in, and stands still with it. Hence it serves that runtime's
+//! tasks alone, and others have timers of their own; so do waits with a deadline of their own and limits so short
+//! that a round would show. To ask which runtime this is would cost both threads of a busy pool dearly, since the
+//! answer is counted; so tasks are remembered, of which the number is free to ask for.
+
+use std::{
+    future::poll_fn,
+    hash::{Hash as _, Hasher},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::{
+    runtime::{self, Handle},
+    task,
+};
+
+use crate::{
+    hot::nanos,
+    manager::Manager,
+    queue::Ticket,
+    shared::Shared,
+    timer::{Timer, Timers},
+};
+
+/// How long a round takes, and half of what a wait may end too late.
+const ROUND: Duration = Duration::from_millis(100);
+
+/// The shortest limit that it keeps: a fiftieth is the most that it is late.
+const SHORTEST: Duration = Duration::from_secs(10);
+
+/// How many tasks are remembered; one that is displaced is asked again.
+const TASKS: usize = 1024;
+
+/// Who goes round, and for whom; lives under the ledger's lock.
+#[derive(Debug, Default)]
+pub(crate) struct Patrol {
+    round: u64,
+    /// Where it goes round, while it does.
+    runtime: Option<runtime::Id>,
+    /// Tasks of that runtime, each at a place that its number decides. Empty until the first.
+    tasks: Vec<Option<task::Id>>,
+}
+
+/// A wait that the patrol ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watch {
+    since: u64,
+    limit: Duration,
+}
+
+/// What comes of asking to be watched.
+#[derive(Debug)]
+pub(crate) enum Enlisted {
+    Watched(Watch),
+    /// The same, and the job is to be started.
+    First(Watch),
+    /// It goes round in another runtime.
+    Elsewhere,
+}
+
+impl Patrol {
+    /// Watches a wait that begins now, if it is known to be of the right runtime.
+    pub(crate) fn watch(&self, task: Option<task::Id>, limit: Duration) -> Option<Watch> {
+        let (task, since) = (task?, self.round);
+        let is_known = self.tasks.get(place(task)) == Some(&Some(task));
+        (is_known && self.runtime.is_some() && limit >= SHORTEST).then_some(Watch { since, limit })
+    }
+
+    fn enlist(&mut self, runtime: runtime::Id, task: task::Id, limit: Duration) -> Enlisted {
+        let first = self.runtime.is_none();
+        if first {
+            self.runtime = Some(runtime);
+            self.tasks.clear();
+            self.tasks.resize(TASKS, None);
+        } else if self.runtime != Some(runtime) {
+            return Enlisted::Elsewhere;
+        }
+        self.tasks[place(task)] = Some(task);
+        let since = self.round;
+        let watch = Watch { since, limit };
+        if first {
+            Enlisted::First(watch)
+        } else {
+            Enlisted::Watched(watch)
+        }
+    }
+
+    pub(crate) fn round(&self) -> u64 {
+        self.round
+    }
+
+    /// Another round begins.
+    pub(crate) fn go_round(&mut self) -> u64 {
+        self.round += 1;
+        self.round
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.runtime = None;
+    }
+}
+
+impl Watch {
+    /// The round in which its time is up: it began within one, which does not count.
+    pub(crate) fn due(self) -> u64 {
+        let rounds = nanos(self.limit).div_ceil(nanos(ROUND));
+        self.since.saturating_add(rounds).saturating_add(1)
+    }
+
+    /// How long it has lasted at least.
+    pub(crate) fn elapsed(self, round: u64) -> Duration {
+        let whole = round.saturating_sub(self.since).saturating_sub(1);
+        ROUND * u32::try_from(whole).unwrap_or(u32::MAX)
+    }
+
+    /// Its own clock from now on; `None` when its time is up.
+    pub(crate) fn timer(self, timers: &Timers, round: u64) -> Option<Timer> {
+        let is_over = round >= self.due();
+        (!is_over).then(|| timers.after_since(self.limit, self.elapsed(round)))
+    }
+}
+
+/// Asks for this wait of a task that is not known yet to be watched. Without an answer it needs a timer of its own.
+#[cold]
+pub(crate) fn enlist<M: Manager>(
+    shared: &Arc<Shared<M>>,
+    ticket: &Ticket,
+    task: task::Id,
+    limit: Duration,
+) -> Option<Watch> {
+    let runtime = Handle::try_current().ok()?;
+    if limit < SHORTEST {
+        return None;
+    }
+    let enlisted = shared
+        .ledger
+        .lock()
+        .enlist(ticket, |patrol| patrol.enlist(runtime.id(), task, limit));
+    match enlisted {
+        Enlisted::Watched(watch) => Some(watch),
+        Enlisted::First(watch) => {
+            let (shared, on_duty) = (Arc::downgrade(shared), true);
+            drop(runtime.spawn(go_round(Running { shared, on_duty })));
+            Some(watch)
+        }
+        Enlisted::Elsewhere => None,
+    }
+}
+
+/// The job.
+async fn go_round<M: Manager>(mut running: Running<M>) {
+    let Some(timers) = running.shared.upgrade().map(|shared| shared.timers.clone()) else {
+        return;
+    };
+    let mut late = Duration::ZERO;
+    loop {
+        let pause = ROUND.saturating_sub(late);
+        let mut timer = timers.after(pause);
+        poll_fn(|cx| timer.poll(cx)).await;
+        // What it was late by is made up for, unless it is more than a round.
+        late = timer.elapsed().saturating_sub(pause);
+        if late >= ROUND {
+            late = Duration::ZERO;
+        }
+        if !running.look() {
+            return;
+        }
+    }
+}
+
+/// The job, as the pool knows it.
+struct Running<M: Manager> {
+    shared: Weak<Shared<M>>,
+    /// Until it finds nobody; there may be another one from then on.
+    on_duty: bool,
+}
+
+impl<M: Manager> Running<M> {
+    /// Wakes those whose time is up; whether to go on.
+    fn look(&mut self) -> bool {
+        let Some(shared) = self.shared.upgrade() else {
+            return false;
+        };
+        let overdue = shared.ledger.lock().go_round();
+        self.on_duty = overdue.is_some();
+        overdue.unwrap_or_default().wake();
+        self.on_duty
+    }
+}
+
+impl<M: Manager> Drop for Running<M> {
+    /// If the runtime has ended, those who wait all the same are told to see to themselves.
+    fn drop(&mut self) {
+        if !self.on_duty {
+            return;
+        }
+        if let Some(shared) = self.shared.upgrade() {
+            let left = shared.ledger.lock().end_patrol();
+            left.wake();
+        }
+    }
+}
+
+fn place(task: task::Id) -> usize {
+    /// What tokio feeds it is the task's number, and tasks are numbered one by one.
+    struct Number(u64);
+    impl Hasher for Number {
+        fn finish(&self) -> u64 {
+            self.0
+        }
+
+        fn write(&mut self, bytes: &[u8]) {
+            for byte in bytes {
+                self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+            }
+        }
+
+        fn write_u64(&mut self, number: u64) {
+            self.0 = number;
+        }
+    }
+    let mut number = Number(0);
+    task.hash(&mut number);
+    number.finish() as usize % TASKS
+}
