@@ -506,3 +506,6 @@ mod model;
 
 #[cfg(all(test, loom))]
 mod loom_models;
+
+#[cfg(all(test, loom, feature = "keyed"))]
+mod loom_cap;

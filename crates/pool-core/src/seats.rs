@@ -13,7 +13,7 @@ use std::{
     fmt,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -21,7 +21,7 @@ use crate::{
     effects::{Heir, Leaves, Need},
     line::{Line, Report, Settled},
     manager::Reason,
-    sync::Lock,
+    sync::{Lock, Word},
     upkeep::Place,
 };
 
@@ -40,9 +40,9 @@ pub(crate) trait Neighbour: Send + Sync {
 /// How many resources all pools under it may have together.
 pub(crate) struct Cap {
     line: Lock<Line<Weak<dyn Neighbour>>>,
-    /// Whether the line is short of evictions. Written under its lock; Relaxed, because whoever must not miss it
+    /// 1 while the line is short of evictions. Written under its lock; Relaxed, because whoever must not miss it
     /// has its ledger locked by the one who wrote it, afterwards.
-    pressed: AtomicBool,
+    pressed: Word,
     next_id: AtomicU64,
 }
 
@@ -73,7 +73,7 @@ impl Cap {
     pub(crate) fn new(max_total: usize) -> Self {
         Self {
             line: Lock::new(Line::new(max_total)),
-            pressed: AtomicBool::new(false),
+            pressed: Word::new(0),
             next_id: AtomicU64::new(1),
         }
     }
@@ -88,13 +88,14 @@ impl Cap {
     }
 
     fn is_pressed(&self) -> bool {
-        self.pressed.load(Ordering::Relaxed)
+        self.pressed.load(Ordering::Relaxed) != 0
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Line<Weak<dyn Neighbour>>) -> T) -> T {
         let mut line = self.line.lock();
         let result = change(&mut line);
-        self.pressed.store(line.shortage() > 0, Ordering::Relaxed);
+        let pressed = line.shortage() > 0;
+        self.pressed.store(u64::from(pressed), Ordering::Relaxed);
         result
     }
 
