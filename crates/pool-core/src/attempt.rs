@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     check::{self, Check, Checked},
-    effects::{Admission, Ask, Failure, Grant, Wait},
+    effects::{Admission, Ask, Failure, Grant},
     error::{AcquireError, AcquireTimeout, CircuitOpen, Phase},
     foreign::Fault,
     loan::{self, Loan},
@@ -239,8 +239,11 @@ where
         let admission = shared.ledger.lock().acquire(ask, &mut spare, now);
         match admission {
             Admission::Lent(claim) => self.check(claim).map(Ok),
-            Admission::Queued(ticket, wait) => {
-                self.begin_wait(&ticket, wait, ask.task);
+            Admission::Queued(ticket, watch) => {
+                match watch {
+                    Some(watch) => self.countdown = Countdown::Watched(watch),
+                    None => self.begin_countdown(&ticket, ask.task),
+                }
                 self.state = State::Asleep(ticket);
                 self.waits();
                 None
@@ -378,17 +381,9 @@ where
         }
     }
 
-    /// It is in the queue: somebody has to run the clock.
-    #[inline]
-    fn begin_wait(&mut self, ticket: &Ticket, wait: Wait, task: Option<task::Id>) {
-        let limit = match wait {
-            Wait::Watched(watch) => {
-                self.countdown = Countdown::Watched(watch);
-                return;
-            }
-            Wait::Limited(limit) => Some(limit),
-            Wait::ForEver => None,
-        };
+    /// It is in the queue, and nobody watches it yet.
+    fn begin_countdown(&mut self, ticket: &Ticket, task: Option<task::Id>) {
+        let limit = self.shared().ledger.lock().limits().acquire_timeout;
         let enlist = |(task, limit)| patrol::enlist(self.shared(), ticket, task, limit);
         match task.zip(limit).and_then(enlist) {
             Some(watch) => self.countdown = Countdown::Watched(watch),

@@ -18,7 +18,7 @@ use crate::{
     expiry,
     hot::Hot,
     ledger::Ledger,
-    limits::Limits,
+    limits::{Limits, Order},
     manager::Manager,
     observer::{Observer, Watcher},
     pool::Pool,
@@ -86,6 +86,12 @@ impl<M: Manager> Builder<M> {
     /// See [`Limits::min_idle`].
     pub fn min_idle(mut self, min_idle: usize) -> Self {
         self.limits.min_idle = min_idle;
+        self
+    }
+
+    /// See [`Limits::order`].
+    pub fn order(mut self, order: Order) -> Self {
+        self.limits.order = order;
         self
     }
 

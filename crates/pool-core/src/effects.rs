@@ -27,8 +27,8 @@ pub(crate) struct Ask {
 #[must_use]
 pub(crate) enum Admission<T, E> {
     Lent(T),
-    /// In the queue with its waker.
-    Queued(Ticket, Wait),
+    /// In the queue with its waker, and watched by the patrol or not.
+    Queued(Ticket, Option<Watch>),
     /// In the queue, and the first to see to a create that serves whoever is at its head.
     Creates(Ticket, Effects<T, E>),
     Saturated {
@@ -36,16 +36,6 @@ pub(crate) enum Admission<T, E> {
     },
     CircuitOpen(Duration),
     Closed,
-}
-
-/// How long a waiter may wait unless it says otherwise.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Wait {
-    ForEver,
-    /// The patrol sees to it.
-    Watched(Watch),
-    /// It has to see to it.
-    Limited(Duration),
 }
 
 /// What a waiter gets.
@@ -57,6 +47,19 @@ pub(crate) enum Grant<T, E> {
     Fresh(T),
     Failed(Failure<E>),
     CircuitOpen(Duration),
+    Closed,
+}
+
+/// What a warm-up gets.
+#[derive(Debug)]
+pub(crate) enum Warmth<E> {
+    Ready,
+    Failed(Failure<E>),
+    CircuitOpen(Duration),
+    /// More than there may be.
+    TooMany {
+        max_size: usize,
+    },
     Closed,
 }
 

@@ -150,6 +150,75 @@ impl<E> AcquireError<E> {
     }
 }
 
+/// Why [`Pool::warm_up`](crate::Pool::warm_up) ended before so many resources existed. Those that were made stay.
+///
+/// # Examples
+/// ```
+/// # use pool_core::{CreateCx, Manager, Pool};
+/// # struct Numbers;
+/// # impl Manager for Numbers {
+/// #     type Resource = u32;
+/// #     type Error = std::convert::Infallible;
+/// #     async fn create(&self, _: &CreateCx) -> Result<u32, Self::Error> { Ok(7) }
+/// # }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use pool_core::WarmUpError;
+///
+/// let pool = Pool::builder(Numbers).max_size(4).build()?;
+/// let error = pool.warm_up(5).wait().unwrap_err();
+/// assert!(matches!(error, WarmUpError::TooMany { wanted: 5, max_size: 4 }));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WarmUpError<E> {
+    /// The pool is closed.
+    #[error("the pool is closed")]
+    Closed,
+    /// More than may exist.
+    #[error("{wanted} resources were asked for, and at most {max_size} may exist")]
+    TooMany {
+        /// How many were asked for.
+        wanted: usize,
+        /// How many may exist: [`Limits::max_size`](crate::Limits::max_size).
+        max_size: usize,
+    },
+    /// The manager's `create` failed.
+    #[error("failed to create a resource")]
+    Create(#[source] E),
+    /// The manager's `create` panicked, with this message.
+    #[error("creating a resource panicked: {0}")]
+    CreatePanicked(Arc<str>),
+    /// Creates have failed too often in a row to be tried at the moment:
+    /// [`Limits::breaker_after`](crate::Limits::breaker_after).
+    #[error("{0}")]
+    CircuitOpen(Box<CircuitOpen>),
+    /// The time was up, for all of it or for one create.
+    #[error("{0}")]
+    Timeout(Box<AcquireTimeout>),
+}
+
+impl<E> WarmUpError<E> {
+    /// Whether the pool is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed)
+    }
+
+    /// Whether the time was up.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
+    }
+
+    /// Whether creates are not tried at the moment.
+    #[must_use]
+    pub fn is_circuit_open(&self) -> bool {
+        matches!(self, Self::CircuitOpen(_))
+    }
+}
+
 /// What an acquire was doing when its time was up.
 ///
 /// # Examples

@@ -23,14 +23,20 @@
 //! only when nothing is idle; enough creates are under way for all who wait, or there is no room;
 //! more than `max_size` slots are occupied only after a shrink.
 
+mod demand;
+mod drains;
+#[cfg(feature = "keyed")]
+mod neighbour;
+mod warm_ups;
+
 use std::{panic::Location, sync::Arc, task::Waker};
 
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Leaves, Wait},
+    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Leaves, Warmth},
     gate::Gate,
     limits::Limits,
     manager::Reason,
-    patrol::Patrol,
+    patrol::{Patrol, Watch},
     queue::{End, Look, NEVER, Queue, Request, Ticket},
     records::{Records, State},
     seats::Seats,
@@ -54,6 +60,7 @@ struct Books<R, E> {
     records: Records,
     queue: Queue<Grant<Claim<R>, E>, &'static Location<'static>>,
     drains: Queue<(), ()>,
+    warm_ups: Queue<Warmth<E>, ()>,
     gate: Gate,
     patrol: Patrol,
     last_create_error: Option<Arc<str>>,
@@ -76,14 +83,17 @@ impl<R, E> Ledger<R, E> {
             records: Records::new(),
             queue: Queue::new(),
             drains: Queue::new(),
+            warm_ups: Queue::new(),
             gate: Gate::default(),
             patrol: Patrol::default(),
             last_create_error: None,
             next_id: 1,
             seats,
         };
+        let slots = Slots::new(limits.max_size);
+        slots.set_order(limits.order);
         Self {
-            slots: Slots::new(limits.max_size),
+            slots,
             books: Lock::new(books),
         }
     }
@@ -198,17 +208,9 @@ impl<R, E> Session<'_, R, E> {
             end,
             task,
         } = ask;
-        let wait = match self.books.limits.acquire_timeout {
-            None => Wait::ForEver,
-            Some(limit) => match self.books.patrol.watch(task, limit) {
-                Some(watch) => Wait::Watched(watch),
-                None => Wait::Limited(limit),
-            },
-        };
-        let due = match wait {
-            Wait::Watched(watch) => watch.due(),
-            Wait::ForEver | Wait::Limited(_) => NEVER,
-        };
+        let limit = self.books.limits.acquire_timeout;
+        let watch = limit.and_then(|limit| self.books.patrol.watch(task, limit));
+        let due = watch.map_or(NEVER, Watch::due);
         let request = Request {
             priority,
             weight: 1,
@@ -226,7 +228,7 @@ impl<R, E> Session<'_, R, E> {
             return Admission::Creates(ticket, effects);
         }
         let ticket = self.books.queue.join(request, spare.take());
-        Admission::Queued(ticket, wait)
+        Admission::Queued(ticket, watch)
     }
 
     /// An idle one, if nothing has to be waited for.
@@ -338,13 +340,14 @@ impl<R, E> Session<'_, R, E> {
         self.books.last_create_error = None;
         self.books.gate.succeeded();
         let mut effects = self.hand_on(claim, Grant::Fresh);
+        self.tell_warm_ups(&mut effects);
         // One may have waited for its turn to begin.
         self.cover(&mut effects);
         effects
     }
 
-    /// Creating -> vacant. The failure goes to the waiter whose turn is next; the others still
-    /// have to be covered.
+    /// Creating -> vacant. The failure goes to the waiter whose turn is next, else to a warm-up; the others
+    /// still have to be covered.
     pub(crate) fn create_failed(
         &mut self,
         claim: Claim<R>,
@@ -356,8 +359,8 @@ impl<R, E> Session<'_, R, E> {
         self.books.last_create_error = Some(explanation);
         let mut effects = Effects::none();
         match self.books.queue.grant(Grant::Failed(failure)) {
-            Ok((_, waker)) => effects.wake = waker,
-            Err(Grant::Failed(failure)) => effects.rest().unheard = Some(failure),
+            Ok(waker) => effects.wake = waker,
+            Err(Grant::Failed(failure)) => self.fail_warm_up(failure, &mut effects),
             Err(Grant::Used(_) | Grant::Fresh(_) | Grant::CircuitOpen(_) | Grant::Closed) => {}
         }
         let limits = self.books.limits;
@@ -369,6 +372,7 @@ impl<R, E> Session<'_, R, E> {
             let retry_after = self.books.gate.broken_for(now);
             let refuse = || Grant::CircuitOpen(retry_after);
             effects.rest().wakes = self.books.queue.grant_where(|_| true, refuse);
+            self.break_warm_ups(retry_after, &mut effects);
         }
         self.vacate(claim, Heir::Anyone, &mut effects);
         effects
@@ -395,7 +399,7 @@ impl<R, E> Session<'_, R, E> {
             return None;
         }
         self.raise();
-        let claim = self.slots.take_first()?;
+        let claim = self.slots.take_next()?;
         claim.set_caller(caller);
         Some(claim)
     }
@@ -419,31 +423,39 @@ impl<R, E> Session<'_, R, E> {
         claim: Claim<R>,
         grant: fn(Claim<R>) -> Grant<Claim<R>, E>,
     ) -> Effects<Claim<R>, E> {
-        let mut effects = Effects::none();
-        let index = claim.index();
-        if self.books.closed {
-            self.doom(claim, Reason::Closed, &mut effects);
+        let why = if self.books.closed {
+            Some(Reason::Closed)
         } else if let Some(why) = claim.retired() {
-            self.doom(claim, why, &mut effects);
+            Some(why)
         } else if self.is_over() {
-            self.doom(claim, Reason::Shrunk, &mut effects);
-        } else if self.books.queue.waiting() > 0 {
-            self.books.records.set(index, State::Live);
-            claim.set_since(0);
-            if let Ok((caller, waker)) = self.books.queue.grant(grant(claim)) {
-                if let Some(caller) = caller {
-                    self.slots.set_caller(index, caller);
-                }
-                effects.wake = waker;
-            }
-            self.settle_shared(Leaves::First, &mut effects);
-        } else if let Some(why) = self.books.seats.evicts(index, false) {
-            self.doom(claim, why, &mut effects);
+            Some(Reason::Shrunk)
+        } else if self.books.queue.waiting() == 0 {
+            self.books.seats.evicts(claim.index(), false)
         } else {
-            self.books.records.set(index, State::Live);
-            self.slots.keep(claim);
+            None
+        };
+        if let Some(why) = why {
+            let mut effects = Effects::none();
+            self.doom(claim, why, &mut effects);
+            return effects;
         }
-        effects
+        self.books.records.set(claim.index(), State::Live);
+        let granted = self.books.queue.grant_with(claim, |claim, caller| {
+            claim.set_since(0);
+            claim.set_caller(caller);
+            grant(claim)
+        });
+        match granted {
+            Ok(wake) => {
+                let mut effects = Effects { wake, rest: None };
+                self.settle_shared(Leaves::First, &mut effects);
+                effects
+            }
+            Err(claim) => {
+                self.slots.keep(claim);
+                Effects::none()
+            }
+        }
     }
 
     fn doom(&mut self, claim: Claim<R>, why: Reason, effects: &mut Effects<Claim<R>, E>) {
@@ -463,13 +475,6 @@ impl<R, E> Session<'_, R, E> {
         self.slots.vacate(claim);
         self.cover(effects);
         self.tell_drains(effects);
-    }
-
-    fn tell_drains(&mut self, effects: &mut Effects<Claim<R>, E>) {
-        if self.books.closed && self.books.records.size() == 0 && self.books.drains.waiting() > 0 {
-            let woken = self.books.drains.grant_where(|_| true, || ());
-            effects.rest().wakes.extend(woken);
-        }
     }
 
     /// Whether more slots are occupied than allowed, those apart that are going away.
@@ -494,15 +499,15 @@ impl<R, E> Drop for Session<'_, R, E> {
     }
 }
 
-mod demand;
-#[cfg(feature = "keyed")]
-mod neighbour;
 mod whole;
 
 pub(crate) use whole::Overdue;
 
 #[cfg(all(test, not(loom)))]
 mod model;
+
+#[cfg(all(test, not(loom)))]
+mod turns;
 
 #[cfg(all(test, loom))]
 mod loom_models;

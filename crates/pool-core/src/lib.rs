@@ -46,7 +46,7 @@
 //!
 //! # Features
 //! - `keyed`: `KeyedPool`, many kinds of resources under one cap.
-//! - `serde`: [`Limits`], [`Status`] and [`Priority`] as data.
+//! - `serde`: [`Limits`], [`Order`], [`Status`] and [`Priority`] as data.
 //! - `deadpool`: `FromDeadpool`, any manager of that crate in a pool of ours; `ToDeadpool`, the
 //!   other way round.
 //! - `metrics`: `MetricsObserver` keeps counters, histograms and gauges for whatever recorder there is.
@@ -62,6 +62,7 @@ mod keyed;
 mod pool;
 mod builder;
 mod drain;
+mod warm_up;
 mod acquire;
 mod attempt;
 mod check;
@@ -116,7 +117,7 @@ pub use builder::Builder;
 pub use deadpool::{DeadpoolObject, DeadpoolResource, FromDeadpool, ToDeadpool};
 pub use drain::Drain;
 pub use error::{
-    AcquireError, AcquireTimeout, CircuitOpen, ConfigError, DrainError, Holder, Phase,
+    AcquireError, AcquireTimeout, CircuitOpen, ConfigError, DrainError, Holder, Phase, WarmUpError,
 };
 pub use guard::{Guard, OwnedGuard};
 #[cfg(feature = "keyed")]
@@ -124,7 +125,7 @@ pub use keyed::{
     ForKey, KeyHolder, KeyStatus, KeyedBuilder, KeyedDrain, KeyedDrainError, KeyedLimits,
     KeyedManager, KeyedPool, KeyedStatus,
 };
-pub use limits::Limits;
+pub use limits::{Limits, Order};
 pub use manager::{CreateCx, Manager, Metrics, Reason, Reject, Verdict};
 #[cfg(feature = "metrics")]
 pub use metrics_observer::MetricsObserver;
@@ -136,6 +137,7 @@ pub use semaphore::{PermitError, Semaphore};
 pub use status::Status;
 #[cfg(feature = "tower")]
 pub use tower::{LimitFuture, LimitLayer, LimitService, PoolFuture, PoolService};
+pub use warm_up::WarmUp;
 
 /// The rust blocks of the book are tests.
 #[cfg(doctest)]

@@ -32,6 +32,8 @@ pub struct Limits {
     /// How many resources are kept ready: made before anybody asks, and again after one has gone. At most
     /// `max_size`; 0 by default.
     pub min_idle: usize,
+    /// Which of several idle resources is lent next; [`Order::Hot`] by default.
+    pub order: Order,
     /// How many creates may be under way at once: at least 1; 16 by default.
     pub create_concurrency: usize,
     /// The longest pause before the next create after failures in a row: none after the first, then a random
@@ -74,6 +76,44 @@ pub struct Limits {
     /// For how long a resource may be held before that is told, once, with the place where it was acquired.
     /// `None` tells nothing; none by default.
     pub leak_after: Option<Duration>,
+}
+
+/// Which of several idle resources is lent next.
+///
+/// Neither order is strict while several threads acquire at once: what one of them has just taken, the others
+/// pass by.
+///
+/// # Examples
+/// ```
+/// # use pool_core::{CreateCx, Manager, Pool};
+/// # struct Numbers;
+/// # impl Manager for Numbers {
+/// #     type Resource = u32;
+/// #     type Error = std::convert::Infallible;
+/// #     async fn create(&self, _: &CreateCx) -> Result<u32, Self::Error> { Ok(7) }
+/// # }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use pool_core::{Guard, Order};
+///
+/// let pool = Pool::builder(Numbers).max_size(2).order(Order::Rotate).build()?;
+/// drop((pool.acquire_blocking()?, pool.acquire_blocking()?));
+/// let first = Guard::id(&pool.acquire_blocking()?);
+/// assert_ne!(Guard::id(&pool.acquire_blocking()?), first);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum Order {
+    /// The one in the lowest slot. A few resources do most of the work and stay warm, and the others become idle
+    /// for long enough to go by [`idle_timeout`](Limits::idle_timeout).
+    #[default]
+    Hot,
+    /// The one in the next slot after the one that was lent last, and after the highest the lowest again: the
+    /// work is spread evenly. Under steady work none is idle for long, so that few go by `idle_timeout`.
+    Rotate,
 }
 
 impl Limits {
@@ -125,6 +165,7 @@ impl Default for Limits {
         Self {
             max_size: 10,
             min_idle: 0,
+            order: Order::Hot,
             create_concurrency: 16,
             create_backoff: Duration::from_secs(1),
             breaker_after: None,

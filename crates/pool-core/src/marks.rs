@@ -94,15 +94,28 @@ impl Marks {
         self.0.load(Ordering::Relaxed) & mark != 0
     }
 
-    /// Takes the mark that `choose` names of those that there are, raised or not.
-    pub(crate) fn take_by(&self, choose: fn(u64) -> u32) -> Option<u32> {
+    /// Takes the lowest mark of those from this bit on.
+    pub(crate) fn take_from(&self, bit: u32) -> Taken {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
-            let marks = seen & !SLOW;
-            if marks == 0 {
-                return None;
+            if seen & SLOW != 0 {
+                return Taken::Slow;
             }
-            let bit = choose(marks);
+            let Some(bit) = lowest(seen & from_bit(bit)) else {
+                return Taken::Nothing;
+            };
+            match self.exchange(seen, seen & !(1 << bit), Ordering::Acquire) {
+                Ok(_) => return Taken::Mark(bit),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Takes the mark that `choose` names of those that there are, raised or not.
+    pub(crate) fn take_by(&self, choose: impl Fn(u64) -> Option<u32>) -> Option<u32> {
+        let mut seen = self.0.load(Ordering::Relaxed);
+        loop {
+            let bit = choose(seen & !SLOW)?;
             match self.exchange(seen, seen & !(1 << bit), Ordering::Acquire) {
                 Ok(_) => return Some(bit),
                 Err(now) => seen = now,
@@ -128,13 +141,18 @@ impl Marks {
 }
 
 /// The lowest of these marks.
-pub(crate) fn lowest(marks: u64) -> u32 {
-    marks.trailing_zeros()
+pub(crate) fn lowest(marks: u64) -> Option<u32> {
+    (marks != 0).then(|| marks.trailing_zeros())
 }
 
 /// The highest of these marks.
-pub(crate) fn highest(marks: u64) -> u32 {
-    63 - marks.leading_zeros()
+pub(crate) fn highest(marks: u64) -> Option<u32> {
+    marks.checked_ilog2()
+}
+
+/// All marks from this bit on.
+pub(crate) fn from_bit(bit: u32) -> u64 {
+    !0 << bit
 }
 
 #[cfg(all(test, not(loom)))]
@@ -153,6 +171,19 @@ mod tests {
             (marks.count(), marks.has(1 << 7), marks.has(1 << 8)),
             (60, false, true)
         );
+    }
+
+    #[test]
+    fn marks_are_taken_from_a_bit_on() {
+        let marks = Marks::first(63);
+        let taken = [62, 62, 5, 5].map(|bit| marks.take_from(bit));
+        let nothing = Taken::Nothing;
+        assert_eq!(
+            taken,
+            [Taken::Mark(62), nothing, Taken::Mark(5), Taken::Mark(6)]
+        );
+        marks.raise();
+        assert_eq!(marks.take_from(0), Taken::Slow);
     }
 
     #[test]

@@ -22,7 +22,6 @@ use tokio::{
 };
 
 use crate::{
-    hot::nanos,
     manager::Manager,
     queue::Ticket,
     shared::Shared,
@@ -41,7 +40,8 @@ const TASKS: usize = 1024;
 /// Who goes round, and for whom; lives under the ledger's lock.
 #[derive(Debug, Default)]
 pub(crate) struct Patrol {
-    round: u64,
+    /// 13 years of them fit.
+    round: u32,
     /// Where it goes round, while it does.
     runtime: Option<runtime::Id>,
     /// Tasks of that runtime, each at a place that its number decides. Empty until the first.
@@ -51,8 +51,8 @@ pub(crate) struct Patrol {
 /// A wait that the patrol ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Watch {
-    since: u64,
-    limit: Duration,
+    since: u32,
+    rounds: u32,
 }
 
 /// What comes of asking to be watched.
@@ -67,10 +67,18 @@ pub(crate) enum Enlisted {
 
 impl Patrol {
     /// Watches a wait that begins now, if it is known to be of the right runtime.
+    #[inline]
     pub(crate) fn watch(&self, task: Option<task::Id>, limit: Duration) -> Option<Watch> {
-        let (task, since) = (task?, self.round);
+        let task = task?;
         let is_known = self.tasks.get(place(task)) == Some(&Some(task));
-        (is_known && self.runtime.is_some() && limit >= SHORTEST).then_some(Watch { since, limit })
+        (is_known && self.runtime.is_some() && limit >= SHORTEST).then(|| self.begin(limit))
+    }
+
+    fn begin(&self, limit: Duration) -> Watch {
+        let since = self.round;
+        let rounds = limit.as_millis().div_ceil(ROUND.as_millis());
+        let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
+        Watch { since, rounds }
     }
 
     fn enlist(&mut self, runtime: runtime::Id, task: task::Id, limit: Duration) -> Enlisted {
@@ -83,8 +91,7 @@ impl Patrol {
             return Enlisted::Elsewhere;
         }
         self.tasks[place(task)] = Some(task);
-        let since = self.round;
-        let watch = Watch { since, limit };
+        let watch = self.begin(limit);
         if first {
             Enlisted::First(watch)
         } else {
@@ -92,14 +99,14 @@ impl Patrol {
         }
     }
 
-    pub(crate) fn round(&self) -> u64 {
+    pub(crate) fn round(&self) -> u32 {
         self.round
     }
 
     /// Another round begins.
     pub(crate) fn go_round(&mut self) -> u64 {
         self.round += 1;
-        self.round
+        u64::from(self.round)
     }
 
     pub(crate) fn end(&mut self) {
@@ -109,21 +116,21 @@ impl Patrol {
 
 impl Watch {
     /// The round in which its time is up: it began within one, which does not count.
+    #[inline]
     pub(crate) fn due(self) -> u64 {
-        let rounds = nanos(self.limit).div_ceil(nanos(ROUND));
-        self.since.saturating_add(rounds).saturating_add(1)
+        u64::from(self.since) + u64::from(self.rounds) + 1
     }
 
     /// How long it has lasted at least.
-    pub(crate) fn elapsed(self, round: u64) -> Duration {
-        let whole = round.saturating_sub(self.since).saturating_sub(1);
-        ROUND * u32::try_from(whole).unwrap_or(u32::MAX)
+    pub(crate) fn elapsed(self, round: u32) -> Duration {
+        ROUND * round.saturating_sub(self.since).saturating_sub(1)
     }
 
     /// Its own clock from now on; `None` when its time is up.
-    pub(crate) fn timer(self, timers: &Timers, round: u64) -> Option<Timer> {
-        let is_over = round >= self.due();
-        (!is_over).then(|| timers.after_since(self.limit, self.elapsed(round)))
+    pub(crate) fn timer(self, timers: &Timers, round: u32) -> Option<Timer> {
+        let is_over = u64::from(round) >= self.due();
+        let limit = ROUND * self.rounds;
+        (!is_over).then(|| timers.after_since(limit, self.elapsed(round)))
     }
 }
 

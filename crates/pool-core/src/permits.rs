@@ -127,7 +127,11 @@ impl Permits {
         };
         let ticket = self.queue.join(request, spare.take());
         // A more urgent one may fit where the head did not.
-        let woken = self.hand_out();
+        let may_fit = self.available > 0 || count == 0;
+        let woken = match may_fit {
+            false => Wakes::default(),
+            true => self.hand_out(),
+        };
         Admission::Queued(ticket, woken)
     }
 
@@ -197,7 +201,7 @@ impl Permits {
                 break;
             }
             self.available -= weight;
-            if let Ok((_, waker)) = self.queue.grant(Answer::Granted) {
+            if let Ok(waker) = self.queue.grant(Answer::Granted) {
                 woken.extend(waker);
             }
         }

@@ -21,6 +21,7 @@ use crate::{
     shared::Shared,
     status::Status,
     upkeep::Place,
+    warm_up::WarmUp,
 };
 
 /// A bounded set of resources that callers share: fair, cancel-safe, with exact numbers.
@@ -128,6 +129,22 @@ impl<M: Manager> Pool<M> {
         let claim = self.0.take(caller)?;
         let home = Arc::clone(&self.0);
         Some(OwnedGuard::new(Loan::lent(home, claim, caller)))
+    }
+
+    /// Creates resources before anybody asks, until at least `count` exist: in parallel, at most
+    /// [`create_concurrency`](Limits::create_concurrency) at once. What callers hold counts, and nothing is
+    /// taken from them; whoever waits is served first. It is done once: what goes later is not replaced, which
+    /// is what [`min_idle`](Limits::min_idle) is for.
+    ///
+    /// # Errors
+    /// See [`WarmUpError`](crate::WarmUpError): the first create that fails and that no caller waited for ends
+    /// it, and a `count` beyond `max_size` is refused. The clock is that of
+    /// [`acquire_timeout`](Limits::acquire_timeout), or of [`WarmUp::deadline`]. What was made stays.
+    ///
+    /// # Cancel safety
+    /// See [`WarmUp`].
+    pub fn warm_up(&self, count: usize) -> WarmUp<'_, M> {
+        WarmUp::new(&self.0, count)
     }
 
     /// One consistent look at all numbers.

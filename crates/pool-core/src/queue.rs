@@ -111,7 +111,7 @@ struct Entry<G, N> {
     previous: u32,
     next: u32,
     weight: usize,
-    note: Option<N>,
+    note: N,
     waker: Option<Waker>,
     /// In which round of the patrol it is to be woken.
     due: u64,
@@ -138,14 +138,14 @@ struct Class {
 }
 
 impl<G, N> Entry<G, N> {
-    fn free() -> Self {
+    fn free(note: N) -> Self {
         Self {
             content: Content::Free,
             class: 0,
             previous: NONE,
             next: NONE,
             weight: 0,
-            note: None,
+            note,
             waker: None,
             due: NEVER,
             seen: [0; Priority::COUNT],
@@ -153,7 +153,7 @@ impl<G, N> Entry<G, N> {
     }
 }
 
-impl<G, N> Queue<G, N> {
+impl<G, N: Copy> Queue<G, N> {
     pub(crate) fn new() -> Self {
         let class = Class {
             head: NONE,
@@ -174,15 +174,16 @@ impl<G, N> Queue<G, N> {
         self.waiting
     }
 
+    #[inline]
     pub(crate) fn join(&mut self, request: Request<N>, waker: Option<Waker>) -> Ticket {
         let class = request.priority as usize;
         let seen = self.classes.map(|c| c.joined);
-        let place = self.place();
+        let place = self.place(request.note);
         let entry = &mut self.entries[place as usize];
         entry.content = Content::Waiting;
         entry.class = class as u8;
         entry.weight = request.weight;
-        entry.note = Some(request.note);
+        entry.note = request.note;
         entry.waker = waker;
         entry.due = request.due;
         entry.seen = seen;
@@ -200,13 +201,37 @@ impl<G, N> Queue<G, N> {
         self.next().map(|place| self.entry(place).weight)
     }
 
-    /// Hands this to the waiter whose turn is next; its note, and its waker to be woken outside
-    /// the lock. Gives the grant back when nobody waits.
-    pub(crate) fn grant(&mut self, grant: G) -> Result<(Option<N>, Option<Waker>), G> {
-        match self.next() {
-            Some(place) => Ok(self.grant_place(place, grant)),
-            None => Err(grant),
+    /// The largest weight of all waiters, 0 for none. Walks the queue.
+    pub(crate) fn heaviest(&self) -> usize {
+        let mut heaviest = 0;
+        for class in &self.classes {
+            let mut place = class.head;
+            while place != NONE {
+                heaviest = heaviest.max(self.entry(place).weight);
+                place = self.entry(place).next;
+            }
         }
+        heaviest
+    }
+
+    /// Hands this to the waiter whose turn is next; its waker, to be woken outside the lock. Gives
+    /// the grant back when nobody waits.
+    pub(crate) fn grant(&mut self, grant: G) -> Result<Option<Waker>, G> {
+        self.grant_with(grant, |grant, _| grant)
+    }
+
+    /// As [`grant`](Queue::grant), with what the waiter's note makes of it.
+    #[inline]
+    pub(crate) fn grant_with<T>(
+        &mut self,
+        gift: T,
+        grant: impl FnOnce(T, N) -> G,
+    ) -> Result<Option<Waker>, T> {
+        let Some(place) = self.next() else {
+            return Err(gift);
+        };
+        let grant = grant(gift, self.entry(place).note);
+        Ok(self.grant_place(place, grant))
     }
 
     /// Hands one to each waiter that this is true of (by weight), first come first.
@@ -221,7 +246,7 @@ impl<G, N> Queue<G, N> {
             while place != NONE {
                 let next = self.entry(place).next;
                 if chosen(self.entry(place).weight) {
-                    wakers.extend(self.grant_place(place, grant()).1);
+                    wakers.extend(self.grant_place(place, grant()));
                 }
                 place = next;
             }
@@ -324,12 +349,19 @@ impl<G, N> Queue<G, N> {
         Some(same + higher.sum::<usize>())
     }
 
+    #[inline]
     fn next(&self) -> Option<u32> {
-        let mut heads = self
-            .classes
-            .iter()
-            .map(|class| class.head)
-            .filter(|head| *head != NONE);
+        let [low, normal, high] = self.classes.each_ref().map(|class| class.head);
+        // Nearly always nobody waits in any class but the ordinary one.
+        if low == NONE && high == NONE {
+            return (normal != NONE).then_some(normal);
+        }
+        self.next_of_several([low, normal, high])
+    }
+
+    #[cold]
+    fn next_of_several(&self, heads: [u32; Priority::COUNT]) -> Option<u32> {
+        let mut heads = heads.into_iter().filter(|head| *head != NONE);
         let urgent = heads.next_back()?;
         // Where several have been overtaken too often, the first come goes first, or the others
         // would overtake it once more. The most urgent class is overtaken by nobody.
@@ -348,11 +380,12 @@ impl<G, N> Queue<G, N> {
             .sum()
     }
 
-    fn grant_place(&mut self, place: u32, grant: G) -> (Option<N>, Option<Waker>) {
+    #[inline]
+    fn grant_place(&mut self, place: u32, grant: G) -> Option<Waker> {
         self.unlink(place);
         let entry = &mut self.entries[place as usize];
         entry.content = Content::Granted(grant);
-        (entry.note.take(), entry.waker.take())
+        entry.waker.take()
     }
 
     fn entry(&self, place: u32) -> &Entry<G, N> {
@@ -360,10 +393,10 @@ impl<G, N> Queue<G, N> {
     }
 
     /// A free entry, in no list.
-    fn place(&mut self) -> u32 {
+    fn place(&mut self, note: N) -> u32 {
         let place = self.free;
         if place == NONE {
-            self.entries.push(Entry::free());
+            self.entries.push(Entry::free(note));
             return (self.entries.len() - 1) as u32;
         }
         self.free = std::mem::replace(&mut self.entries[place as usize].next, NONE);
@@ -397,6 +430,7 @@ impl<G, N> Queue<G, N> {
         }
     }
 
+    #[inline]
     fn unlink(&mut self, place: u32) {
         let Entry {
             class,

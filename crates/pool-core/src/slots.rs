@@ -32,19 +32,25 @@ use std::{
     ptr::{self, NonNull},
     sync::{
         OnceLock,
-        atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
 };
 
 use crate::{
+    limits::Order,
     loan::Terms,
     manager::Reason,
-    marks::{MARKS, Marks, Taken, highest, lowest},
+    marks::{MARKS, Marks, Taken, from_bit, highest, lowest},
 };
 
 /// All slots of a pool.
 pub(crate) struct Slots<R> {
     first: Segment<R>,
+    /// Whether each idle one gets its turn, instead of the lowest one. A hint, like `cursor`: neither orders
+    /// anything, hence `Relaxed`.
+    rotates: AtomicBool,
+    /// While it rotates: the [`Place`] after the one that was taken last.
+    cursor: AtomicU32,
     /// Frees no slot that is claimed: its claim would dangle.
     owned: PhantomData<R>,
 }
@@ -87,8 +93,13 @@ impl Place {
     }
 
     #[inline]
+    fn bit(self) -> u32 {
+        self.0 % 64
+    }
+
+    #[inline]
     fn mark(self) -> u64 {
-        1 << (self.0 % 64)
+        1 << self.bit()
     }
 }
 
@@ -127,15 +138,26 @@ impl<R> Slots<R> {
     pub(crate) fn new(max: usize) -> Self {
         Self {
             first: Segment::new(0, 0, max.clamp(1, MARKS), false),
+            rotates: AtomicBool::new(false),
+            cursor: AtomicU32::new(0),
             owned: PhantomData,
         }
     }
 
+    /// Which idle one is taken next, from now on.
+    pub(crate) fn set_order(&self, order: Order) {
+        self.rotates
+            .store(order == Order::Rotate, Ordering::Relaxed);
+    }
+
     // Without a lock.
 
-    /// Idle -> in use: the lowest one. `None` if there is none, or not without the lock.
+    /// Idle -> in use: the next in order. `None` if there is none, or not without the lock.
     #[inline]
     pub(crate) fn take(&self) -> Option<Claim<R>> {
+        if self.rotates.load(Ordering::Relaxed) {
+            return self.take_in_turn(Marks::take_from);
+        }
         let mut segment = &self.first;
         loop {
             for (at, marks) in segment.idle.iter().enumerate() {
@@ -182,8 +204,15 @@ impl<R> Slots<R> {
         self.segments().map(|segment| segment.slots.len()).sum()
     }
 
-    /// Idle -> in use: the lowest one, raised or not.
-    pub(crate) fn take_first(&self) -> Option<Claim<R>> {
+    /// Idle -> in use: the next in order, raised or not.
+    pub(crate) fn take_next(&self) -> Option<Claim<R>> {
+        if self.rotates.load(Ordering::Relaxed) {
+            let lowest_from = |marks: &Marks, bit| {
+                let taken = marks.take_by(|marks| lowest(marks & from_bit(bit)));
+                taken.map_or(Taken::Nothing, Taken::Mark)
+            };
+            return self.take_in_turn(lowest_from);
+        }
         self.segments()
             .find_map(|segment| segment.take_lowest(&segment.idle))
     }
@@ -262,18 +291,6 @@ impl<R> Slots<R> {
         }
     }
 
-    /// When a loan began last, as far as it shows.
-    #[cfg(feature = "keyed")]
-    pub(crate) fn last_use(&self) -> u64 {
-        let count = |segment: &Segment<R>| 0..segment.slots.len();
-        let since = |segment: &Segment<R>, within: usize| {
-            let slot = segment.shared(within / MARKS, (within % MARKS) as u32);
-            slot.since.load(Ordering::Relaxed)
-        };
-        let of = |segment| count(segment).map(move |within| since(segment, within));
-        self.segments().flat_map(of).max().unwrap_or(0)
-    }
-
     /// Has it destroyed as soon as it comes back. Raised, or its user may miss it.
     pub(crate) fn retire(&self, index: u32, why: Reason) {
         let (segment, at, bit) = self.locate(index);
@@ -281,12 +298,33 @@ impl<R> Slots<R> {
         slot.retired.store(why as u8 + 1, Ordering::Relaxed);
     }
 
-    /// Notes who has it.
-    pub(crate) fn set_caller(&self, index: u32, caller: &'static Location<'static>) {
-        let (segment, at, bit) = self.locate(index);
-        let slot = segment.shared(at, bit);
-        let caller = ptr::from_ref(caller).cast_mut();
-        slot.caller.store(caller, Ordering::Relaxed);
+    /// Idle -> in use: the first one behind the cursor, which moves on. Two threads that meet here may both begin
+    /// behind the same one: then they take two different slots, and a turn comes a little later.
+    #[inline(never)]
+    fn take_in_turn(&self, take: impl Fn(&Marks, u32) -> Taken) -> Option<Claim<R>> {
+        let cursor = Place(self.cursor.load(Ordering::Relaxed));
+        let words = || {
+            self.segments()
+                .flat_map(|segment| (0..segment.idle.len()).map(move |at| (segment, at)))
+        };
+        // The cursor's own word comes twice: from the cursor on, and at last from its beginning.
+        let behind = words().skip(cursor.word());
+        let behind = behind.zip(std::iter::once(cursor.bit()).chain(std::iter::repeat(0)));
+        let before = words().take(cursor.word() + 1).map(|word| (word, 0));
+        for ((segment, at), bit) in behind.chain(before) {
+            match take(&segment.idle[at], bit) {
+                Taken::Mark(bit) => {
+                    let claim = segment.claim(at, bit);
+                    // Within the same word: its 64th bit is nobody's mark.
+                    self.cursor
+                        .store(claim.slot().place.0 + 1, Ordering::Relaxed);
+                    return Some(claim);
+                }
+                Taken::Nothing => {}
+                Taken::Slow => return None,
+            }
+        }
+        None
     }
 
     fn segments(&self) -> impl Iterator<Item = &Segment<R>> {
@@ -565,17 +603,31 @@ mod tests {
 
     proptest! {
         #[test]
-        fn idle_marks_are_a_sorted_set(steps in vec((0..5_u8, 0..200_u32), 0..200)) {
+        fn idle_marks_are_a_sorted_set(steps in vec((0..6_u8, 0..200_u32), 0..200)) {
             let slots = Slots::<u32>::new(10);
             let mut out: Vec<_> = (0..200).map(|_| Some(slots.take_vacant(200, false))).collect();
             let mut model = BTreeSet::new();
+            // Where the next turn begins, while it rotates, and where the next one would.
+            let (mut rotates, mut turn) = (false, 0);
             let index = |claim: &Option<Claim<u32>>| claim.as_ref().map(Claim::index);
             for (kind, at) in steps {
                 let taken = match kind {
-                    0 => (slots.take(), model.pop_first()),
+                    0 | 3 => {
+                        let from = if rotates { turn } else { 0 };
+                        let next = model.range(from..).chain(&model).next().copied();
+                        if let Some(next) = next {
+                            model.remove(&next);
+                            turn = if rotates { next + 1 } else { turn };
+                        }
+                        (if kind == 0 { slots.take() } else { slots.take_next() }, next)
+                    }
                     1 => (slots.take_last(), model.pop_last()),
                     2 => (slots.take_at(at), model.take(&at)),
-                    3 => (slots.take_first(), model.pop_first()),
+                    4 => {
+                        rotates = at % 2 == 0;
+                        slots.set_order(if rotates { Order::Rotate } else { Order::Hot });
+                        (None, None)
+                    }
                     _ => {
                         if let Some(claim) = out[at as usize].take() {
                             prop_assert!(slots.put(claim).is_ok());

@@ -10,7 +10,7 @@ use crate::{
 
 impl<R, E> Session<'_, R, E> {
     /// Starts a create for each waiter that no create under way will serve, and for each that is to be kept
-    /// ready, as far as there is room.
+    /// ready or warmed up, as far as there is room.
     pub(super) fn cover(&mut self, effects: &mut Effects<Claim<R>, E>) {
         self.settle(Leaves::Last, effects);
     }
@@ -55,9 +55,11 @@ impl<R, E> Session<'_, R, E> {
         let (size, creating) = (books.records.size(), books.records.count(State::Creating));
         let room = books.limits.max_size.saturating_sub(size);
         let bound = books.gate.concurrency(&books.limits);
-        let missing = |wanted: usize| wanted.min(bound).saturating_sub(creating).min(room);
-        let urgent = missing(urgent);
-        let spare = missing(wanted) - urgent;
+        let allowed = bound.saturating_sub(creating).min(room);
+        let missing = |wanted: usize| wanted.saturating_sub(creating);
+        let urgent = missing(urgent).min(allowed);
+        let all = missing(wanted).max(self.cold()).min(allowed);
+        let spare = all - urgent;
         Need { urgent, spare }
     }
 }

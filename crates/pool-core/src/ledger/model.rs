@@ -1,20 +1,15 @@
 //! The ledger against a model: random events, and after each of them the same answer as a naive
 //! book-keeping gives, plus the invariants.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    panic::Location,
-    task::Waker,
-    time::Duration,
-};
+use std::{panic::Location, task::Waker, time::Duration};
 
 use proptest::{collection::vec, option, prelude::*};
 
 use super::Ledger;
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Rest},
+    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Rest, Warmth},
     gate::Pause,
-    limits::Limits,
+    limits::{Limits, Order},
     manager::Reason,
     queue::{End, Look, Priority, Ticket},
     seats::Seats,
@@ -40,7 +35,10 @@ enum Event {
     CreateFailed(usize),
     CreateLost(usize),
     Destroyed(usize),
+    WarmUp(usize),
+    LeaveWarmUp(usize),
     Resize(usize),
+    Reorder(Order),
     Refresh,
     Expire,
     Pass,
@@ -66,7 +64,10 @@ fn event() -> impl Strategy<Value = Event> {
         1 => n.clone().prop_map(Event::CreateFailed),
         1 => n.clone().prop_map(Event::CreateLost),
         3 => n.clone().prop_map(Event::Destroyed),
+        1 => (1..6_usize).prop_map(Event::WarmUp),
+        1 => n.clone().prop_map(Event::LeaveWarmUp),
         1 => (1..6_usize).prop_map(Event::Resize),
+        1 => prop_oneof![Just(Order::Hot), Just(Order::Rotate)].prop_map(Event::Reorder),
         1 => Just(Event::Refresh),
         1 => Just(Event::Expire),
         2 => Just(Event::Pass),
@@ -82,6 +83,7 @@ struct Outside {
     creating: Vec<Right>,
     destroying: Vec<Right>,
     waiting: Vec<(Ticket, Priority)>,
+    warming: Vec<Ticket>,
     /// Events that brought a create into being or ended one.
     creates: usize,
     ended: usize,
@@ -89,6 +91,8 @@ struct Outside {
     /// No create may begin before it has passed.
     pause: Option<Pause>,
     closed: bool,
+    /// The slot after the one that was taken last in rotation.
+    turn: u32,
     max_size: usize,
     /// The most that may exist: what there was when the pool last became smaller.
     bound: usize,
@@ -153,7 +157,27 @@ impl Model {
         self.outside.failures += usize::from(unheard.is_some());
     }
 
+    /// One was taken that was idle: it was the one whose turn it was.
+    fn took(&mut self, idle: &[u32], right: Right) {
+        let (limits, outside) = (*self.ledger.lock().limits(), &mut self.outside);
+        let rotates = limits.order == Order::Rotate;
+        let behind = idle.iter().find(|index| **index >= outside.turn);
+        let next = behind.filter(|_| rotates).or(idle.first());
+        assert_eq!(Some(&right.index()), next);
+        if rotates {
+            outside.turn = right.index() + 1;
+        }
+        outside.in_use.push(right);
+    }
+
+    fn idle(&self) -> Vec<u32> {
+        let slots = &self.ledger.slots;
+        let is_idle = |index: &u32| slots.facts(*index).idle;
+        (0..slots.count() as u32).filter(is_idle).collect()
+    }
+
     fn step(&mut self, event: Event) {
+        let idle = self.idle();
         let outside = &mut self.outside;
         let effects = match event {
             Event::Acquire(priority) => {
@@ -164,15 +188,12 @@ impl Model {
                     end: End::Back,
                     task: None,
                 };
-                match self
-                    .ledger
-                    .lock()
-                    .acquire(ask, &mut Some(Waker::noop().clone()), || 0)
-                {
+                let mut spare = Some(Waker::noop().clone());
+                let admission = self.ledger.lock().acquire(ask, &mut spare, || 0);
+                match admission {
                     Admission::Lent(right) => {
                         assert!(before.idle > 0 && before.waiting == 0);
-                        outside.in_use.push(right);
-                        return;
+                        return self.took(&idle, right);
                     }
                     Admission::Creates(ticket, effects) => {
                         assert!(before.idle == 0 && before.size < before.max_size);
@@ -200,9 +221,10 @@ impl Model {
                 }
             }
             Event::TryAcquire => {
-                outside
-                    .in_use
-                    .extend(self.ledger.lock().try_acquire(Location::caller()));
+                let taken = self.ledger.lock().try_acquire(Location::caller());
+                if let Some(right) = taken {
+                    self.took(&idle, right);
+                }
                 return;
             }
             Event::Take => {
@@ -211,7 +233,9 @@ impl Model {
                 let must_lock = before.waiting > 0 || before.closed || is_over;
                 let taken = self.ledger.take();
                 assert_eq!(taken.is_some(), before.idle > 0 && !must_lock);
-                outside.in_use.extend(taken);
+                if let Some(right) = taken {
+                    self.took(&idle, right);
+                }
                 return;
             }
             Event::Put(n) => {
@@ -329,11 +353,40 @@ impl Model {
                 outside.ended += 1;
                 self.ledger.lock().destroyed(right, Heir::Anyone)
             }
+            Event::WarmUp(count) => {
+                let before = self.ledger.lock().status();
+                let existing = before.idle + before.in_use + before.recycling;
+                match self.ledger.lock().join_warm_ups(count, || 0) {
+                    Ok((ticket, effects)) => {
+                        assert!(existing < count && count <= before.max_size);
+                        outside.warming.push(ticket);
+                        effects
+                    }
+                    Err(Warmth::Ready) => return assert!(existing >= count),
+                    Err(Warmth::TooMany { max_size }) => return assert!(count > max_size),
+                    Err(Warmth::CircuitOpen(_)) => return assert!(outside.pause.is_some()),
+                    Err(Warmth::Closed) => return assert!(outside.closed),
+                    Err(Warmth::Failed(_)) => unreachable!("it has not begun"),
+                }
+            }
+            Event::LeaveWarmUp(n) => {
+                let Some(ticket) = Self::take(&mut outside.warming, n) else {
+                    return;
+                };
+                self.ledger.lock().cancel_warm_up(ticket)
+            }
             Event::Resize(max_size) => {
                 outside.max_size = max_size;
                 outside.bound = outside.bound.max(max_size);
                 let limits = Limits {
                     max_size,
+                    ..*self.ledger.lock().limits()
+                };
+                self.ledger.lock().reconfigure(limits)
+            }
+            Event::Reorder(order) => {
+                let limits = Limits {
+                    order,
                     ..*self.ledger.lock().limits()
                 };
                 self.ledger.lock().reconfigure(limits)
@@ -401,8 +454,17 @@ impl Model {
             let covered = status.waiting.min(may_create);
             assert!(status.size >= status.max_size || status.creating >= covered);
         }
+        let heaviest = self.ledger.lock().books.warm_ups.heaviest();
+        if heaviest > 0 {
+            let existing = status.idle + status.in_use + status.recycling;
+            assert!(existing < heaviest && heaviest <= status.max_size);
+            // One that is going away is made up for once it is gone.
+            let missing = heaviest.saturating_sub(existing + status.destroying);
+            let covered = missing.min(may_create);
+            assert!(status.size >= status.max_size || status.creating >= covered);
+        }
         if outside.closed {
-            assert_eq!(status.idle, 0);
+            assert_eq!((status.idle, heaviest), (0, 0));
         }
         let rights = [
             &outside.in_use,
@@ -422,6 +484,9 @@ impl Model {
         self.step(Event::Close);
         while !self.outside.waiting.is_empty() {
             self.step(Event::Cancel(0));
+        }
+        while !self.outside.warming.is_empty() {
+            self.step(Event::LeaveWarmUp(0));
         }
         let outside = &self.outside;
         let rounds = outside.in_use.len() + outside.recycling.len() + outside.creating.len();
@@ -458,57 +523,5 @@ proptest! {
             model.check();
         }
         model.wind_up();
-    }
-
-    /// Against a queue that is as simple as can be: one list for each class.
-    #[test]
-    fn waiters_are_served_in_order_within_their_class(
-        joins in vec((0..3_usize, any::<bool>()), 1..40),
-        cancels in vec(0..40_usize, 0..10),
-    ) {
-        let classes = [Priority::Low, Priority::Normal, Priority::High];
-        let ledger = Ledger::<(), u32>::new(Limits { max_size: 1, ..Limits::default() }, Seats::unshared());
-        let mut model: [VecDeque<usize>; 3] = Default::default();
-        let mut tickets = BTreeMap::new();
-        let mut right = None;
-        for (n, (class, _)) in joins.iter().enumerate() {
-            let ask =
-                Ask { priority: classes[*class], caller: Location::caller(), end: End::Back, task: None };
-            match ledger.lock().acquire(ask, &mut Some(Waker::noop().clone()), || 0) {
-                Admission::Creates(ticket, mut effects) => {
-                    right = effects.rest().creates.pop();
-                    tickets.insert(n, ticket);
-                    model[*class].push_back(n);
-                }
-                Admission::Queued(ticket, _) => {
-                    tickets.insert(n, ticket);
-                    model[*class].push_back(n);
-                }
-                answer => panic!("{answer:?}"),
-            }
-        }
-        for n in cancels {
-            if let Some(ticket) = tickets.remove(&n) {
-                let effects = ledger.lock().cancel(ticket);
-                let rest = effects.rest;
-                prop_assert!(rest.is_none_or(|r| r.creates.is_empty() && r.destroys.is_empty()));
-                model.iter_mut().for_each(|class| class.retain(|other| *other != n));
-            }
-        }
-        let mut right = right.expect("the first one caused a create");
-        let mut fresh = true;
-        while !tickets.is_empty() {
-            let effects =
-                if fresh { ledger.lock().created(right) } else { ledger.lock().returned(right) };
-            fresh = false;
-            prop_assert!(effects.rest.is_none());
-            let next = model.iter_mut().rev().find_map(VecDeque::pop_front).expect("one waits");
-            let ticket = tickets.remove(&next).expect("it waits");
-            let mut spare = Some(Waker::noop().clone());
-            right = match ledger.lock().look(ticket, Waker::noop(), &mut spare) {
-                Look::Granted(Grant::Used(right) | Grant::Fresh(right)) => right,
-                look => panic!("{next} was not served: {look:?}"),
-            };
-        }
     }
 }

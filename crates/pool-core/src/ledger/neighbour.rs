@@ -6,7 +6,9 @@ use crate::{effects::Effects, slots::Claim};
 impl<R, E> Ledger<R, E> {
     /// When something was lent last, by the pool's clock; 0 for never. Without the lock, so it may be late.
     pub(crate) fn last_use(&self) -> u64 {
-        self.slots.last_use()
+        let slots = 0..self.slots.count() as u32;
+        let since = slots.map(|index| self.slots.facts(index).since);
+        since.max().unwrap_or(0)
     }
 }
 

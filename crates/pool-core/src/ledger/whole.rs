@@ -1,6 +1,6 @@
 //! What happens to a pool as a whole: its limits change, time passes, it closes.
 
-use std::{panic::Location, task::Waker};
+use std::panic::Location;
 
 use super::Session;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     limits::Limits,
     manager::Reason,
     patrol::{Enlisted, Patrol},
-    queue::{End, Look, NEVER, Priority, Request, Ticket},
+    queue::{NEVER, Ticket},
     slots::{Claim, Facts},
     wakes::Wakes,
 };
@@ -32,6 +32,7 @@ impl<R, E> Session<'_, R, E> {
             // The queue is in the order of a single limit: those with another one see to themselves.
             effects.rest().wakes = self.books.queue.overdue(NEVER - 1);
         }
+        self.slots.set_order(limits.order);
         self.raise();
         while self.is_over() {
             let Some(claim) = self.slots.take_last() else {
@@ -39,6 +40,7 @@ impl<R, E> Session<'_, R, E> {
             };
             self.doom(claim, Reason::Shrunk, &mut effects);
         }
+        self.refuse_warm_ups(&mut effects);
         self.cover(&mut effects);
         effects
     }
@@ -114,6 +116,7 @@ impl<R, E> Session<'_, R, E> {
         }
         self.books.closed = true;
         effects.rest().wakes = self.books.queue.grant_where(|_| true, || Grant::Closed);
+        self.close_warm_ups(&mut effects);
         self.raise();
         while let Some(claim) = self.slots.take_last() {
             self.doom(claim, Reason::Closed, &mut effects);
@@ -123,40 +126,10 @@ impl<R, E> Session<'_, R, E> {
         effects
     }
 
-    /// Waits for a closed pool to be empty.
-    pub(crate) fn join_drains(&mut self) -> Ticket {
-        let request = Request {
-            priority: Priority::Normal,
-            weight: 1,
-            note: (),
-            end: End::Back,
-            due: NEVER,
-        };
-        let ticket = self.books.drains.join(request, None);
-        if self.books.closed && self.books.records.size() == 0 {
-            // Those before it have been told, and it has no waker yet: there is nobody to wake.
-            let _ = self.books.drains.grant(());
-        }
-        ticket
-    }
-
-    pub(crate) fn look_drains(
-        &mut self,
-        ticket: Ticket,
-        current: &Waker,
-        spare: &mut Option<Waker>,
-    ) -> Look<()> {
-        self.books.drains.look(ticket, current, spare)
-    }
-
-    pub(crate) fn cancel_drain(&mut self, ticket: Ticket) -> Option<Waker> {
-        self.books.drains.cancel(ticket).waker
-    }
-
     // The patrol.
 
     /// The round that is on.
-    pub(crate) fn round(&self) -> u64 {
+    pub(crate) fn round(&self) -> u32 {
         self.books.patrol.round()
     }
 

@@ -21,6 +21,7 @@ mod matrix;
 #[cfg(feature = "metrics")]
 mod measured;
 mod observed;
+mod order;
 mod panics;
 mod patrol;
 mod resize;
@@ -40,3 +41,4 @@ mod texts;
 mod to_deadpool;
 mod traits;
 mod volume;
+mod warm_up;

@@ -1,4 +1,4 @@
-use pool_core::{Limits, Priority};
+use pool_core::{Limits, Order, Priority};
 use serde::{
     Deserialize,
     de::value::{Error, MapDeserializer, StrDeserializer},
@@ -25,7 +25,9 @@ fn an_unknown_limit_is_named() {
 }
 
 #[test]
-fn priorities_are_words() {
+fn priorities_and_orders_are_words() {
+    let rotate = StrDeserializer::<Error>::new("rotate");
+    assert_eq!(Order::deserialize(rotate), Ok(Order::Rotate));
     let high = StrDeserializer::<Error>::new("high");
     assert_eq!(Priority::deserialize(high), Ok(Priority::High));
 }

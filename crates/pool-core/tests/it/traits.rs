@@ -5,7 +5,7 @@ use std::{cell::Cell, marker::PhantomData};
 use pool_core::{
     Acquire, AcquireError, AcquireOwned, AcquirePermit, AcquirePermitOwned, BoxManager, Builder,
     ConfigError, CreateCx, Drain, DrainError, Event, Guard, Limits, Manager, Metrics, OwnedGuard,
-    OwnedPermit, Permit, Pool, Reject, Semaphore, Status,
+    OwnedPermit, Permit, Pool, Reject, Semaphore, Status, WarmUp, WarmUpError,
 };
 
 use crate::scripted::Scripted;
@@ -60,6 +60,7 @@ fn handles_cross_threads_whatever_the_resource_is() {
     assert_eq!(is_sync_by_resource!(Builder), [true; 2]);
     assert_eq!(is_sync_by_resource!(Drain), [true; 2]);
     assert!(is_sync!(Pool<BoxManager<Cell<u32>, Cell<u32>>>));
+    assert_eq!(is_sync_by_resource!(WarmUp<'static>), [true; 2]);
     assert!(is_sync!(Semaphore));
 }
 
@@ -133,6 +134,7 @@ fn data_crosses_threads() {
     assert!(is_sync!(Event<'static>));
     assert!(is_sync!(ConfigError));
     assert!(is_sync!(DrainError));
+    assert!(is_sync!(WarmUpError<std::io::Error>));
 }
 
 #[cfg(feature = "metrics")]
