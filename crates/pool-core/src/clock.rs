@@ -22,7 +22,7 @@ const BUSY: u64 = 1024;
 
 /// Counts nanoseconds from when the pool was built. All its numbers are figures for people and
 /// order nothing, hence `Relaxed` throughout.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clock(Arc<Dial>);
 
 #[derive(Debug)]

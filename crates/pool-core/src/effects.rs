@@ -9,6 +9,7 @@ use crate::{
     manager::Reason,
     patrol::Watch,
     queue::{End, Priority, Ticket},
+    seats::Elsewhere,
 };
 
 /// Who asks for a slot.
@@ -70,6 +71,33 @@ pub(crate) enum Failure<E> {
     TimedOut(Duration),
 }
 
+/// How many creates should begin.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Need {
+    /// For callers that wait.
+    pub(crate) urgent: usize,
+    /// To be kept ready.
+    pub(crate) spare: usize,
+}
+
+/// Who has first right to the room that a vacant slot leaves under a cap that is shared with other pools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heir {
+    /// Whoever has waited longest for it, anywhere.
+    Anyone,
+    /// A caller of this pool: it had its turn, and got something that proved useless.
+    Replaced,
+}
+
+/// Of the callers of one pool, who needs no create any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaves {
+    /// The first: it was served.
+    First,
+    /// As if it were the last: somebody gave up.
+    Last,
+}
+
 /// What is to be done once the lock is released. Small, because nearly every event asks for
 /// nothing, or for one waiter to be woken.
 #[derive(Debug)]
@@ -87,6 +115,7 @@ pub(crate) struct Rest<T, E> {
     pub(crate) destroys: Vec<(T, Reason)>,
     /// A pause before the next create.
     pub(crate) pause: Option<Pause>,
+    pub(crate) elsewhere: Option<Elsewhere>,
     /// A failure that nobody waits for.
     pub(crate) unheard: Option<Failure<E>>,
     /// To be dropped, not woken.
@@ -110,6 +139,7 @@ impl<T, E> Effects<T, E> {
                 creates,
                 destroys,
                 pause: None,
+                elsewhere: None,
                 unheard: None,
                 spent: None,
             })

@@ -15,7 +15,7 @@ use std::{
 
 use crate::{
     clock::Moment,
-    effects::Failure,
+    effects::{Failure, Heir},
     expiry,
     foreign::{Fault, forget_panics, guarded, panic_message},
     gate::Pause,
@@ -314,7 +314,11 @@ impl<M: Manager> Drop for Destroying<M> {
         if let Some(claim) = self.claim.take() {
             let (id, index) = (claim.id(), claim.index() as usize);
             self.shared.watcher.tell(|| Event::Destroyed { id, index });
-            let effects = self.shared.ledger.lock().destroyed(claim);
+            let heir = match self.place {
+                Place::Here => Heir::Replaced,
+                Place::Anywhere | Place::OwnThread => Heir::Anyone,
+            };
+            let effects = self.shared.ledger.lock().destroyed(claim, heir);
             self.shared.perform(effects, self.place);
         }
         if let Some(done) = self.done.take() {

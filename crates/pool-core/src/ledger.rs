@@ -17,23 +17,29 @@
 //! know. While somebody has to (a waiter, a shrink that is not paid off, a close, a look at the numbers), the
 //! idle marks are raised, and everybody comes to the lock.
 //!
+//! Where several pools share a cap, a create needs a seat as well: [`Seats`].
+//!
 //! Invariants, asserted by the tests after each step: the states add up to `size`; somebody waits
 //! only when nothing is idle; enough creates are under way for all who wait, or there is no room;
 //! more than `max_size` slots are occupied only after a shrink.
 
+mod demand;
 mod drains;
+#[cfg(feature = "keyed")]
+mod neighbour;
 mod warm_ups;
 
 use std::{panic::Location, sync::Arc, task::Waker};
 
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant, Warmth},
+    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Leaves, Warmth},
     gate::Gate,
     limits::Limits,
     manager::Reason,
     patrol::{Patrol, Watch},
     queue::{End, Look, NEVER, Queue, Request, Ticket},
     records::{Records, State},
+    seats::Seats,
     slots::{Claim, Facts, Slots},
     status::Status,
     sync::{Lock, LockGuard},
@@ -59,6 +65,7 @@ struct Books<R, E> {
     patrol: Patrol,
     last_create_error: Option<Arc<str>>,
     next_id: u64,
+    seats: Seats,
 }
 
 /// The ledger while it is locked.
@@ -68,7 +75,7 @@ pub(crate) struct Session<'a, R, E> {
 }
 
 impl<R, E> Ledger<R, E> {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, seats: Seats) -> Self {
         let books = Books {
             limits,
             closed: false,
@@ -81,6 +88,7 @@ impl<R, E> Ledger<R, E> {
             patrol: Patrol::default(),
             last_create_error: None,
             next_id: 1,
+            seats,
         };
         let slots = Slots::new(limits.max_size);
         slots.set_order(limits.order);
@@ -263,7 +271,12 @@ impl<R, E> Session<'_, R, E> {
                 effects.rest().unheard = Some(failure);
                 effects
             }
-            Some(Grant::CircuitOpen(_) | Grant::Closed) | None => Effects::none(),
+            Some(Grant::CircuitOpen(_) | Grant::Closed) => Effects::none(),
+            None => {
+                let mut effects = Effects::none();
+                self.settle_shared(Leaves::Last, &mut effects);
+                effects
+            }
         };
         if cancelled.waker.is_some() {
             effects.rest().spent = cancelled.waker;
@@ -286,6 +299,12 @@ impl<R, E> Session<'_, R, E> {
     /// In use or recycling -> the next in line, or idle.
     #[inline]
     pub(crate) fn returned(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
+        let waits = self.books.queue.waiting() > 0;
+        if let Some(why) = self.books.seats.evicts(claim.index(), waits) {
+            let mut effects = Effects::none();
+            self.doom(claim, why, &mut effects);
+            return effects;
+        }
         self.hand_on(claim, Grant::Used)
     }
 
@@ -296,18 +315,21 @@ impl<R, E> Session<'_, R, E> {
 
     /// In use -> vacant: the resource is the caller's own from now on.
     pub(crate) fn detached(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
-        self.vacated(claim)
+        self.vacated(claim, Heir::Anyone)
     }
 
     /// Destroying -> vacant.
-    pub(crate) fn destroyed(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
-        self.vacated(claim)
+    pub(crate) fn destroyed(&mut self, claim: Claim<R>, heir: Heir) -> Effects<Claim<R>, E> {
+        self.vacated(claim, heir)
     }
 
     // What becomes of a create.
 
     /// A number for a new resource.
     pub(crate) fn next_id(&mut self) -> u64 {
+        if let Some(id) = self.books.seats.next_id() {
+            return id;
+        }
         let id = self.books.next_id;
         self.books.next_id += 1;
         id
@@ -352,7 +374,7 @@ impl<R, E> Session<'_, R, E> {
             effects.rest().wakes = self.books.queue.grant_where(|_| true, refuse);
             self.break_warm_ups(retry_after, &mut effects);
         }
-        self.vacate(claim, &mut effects);
+        self.vacate(claim, Heir::Anyone, &mut effects);
         effects
     }
 
@@ -366,7 +388,7 @@ impl<R, E> Session<'_, R, E> {
 
     /// Creating -> vacant, without a verdict: the executor went away with the create.
     pub(crate) fn create_lost(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
-        self.vacated(claim)
+        self.vacated(claim, Heir::Anyone)
     }
 
     // Parts.
@@ -407,6 +429,8 @@ impl<R, E> Session<'_, R, E> {
             Some(why)
         } else if self.is_over() {
             Some(Reason::Shrunk)
+        } else if self.books.queue.waiting() == 0 {
+            self.books.seats.evicts(claim.index(), false)
         } else {
             None
         };
@@ -422,7 +446,11 @@ impl<R, E> Session<'_, R, E> {
             grant(claim)
         });
         match granted {
-            Ok(wake) => Effects { wake, rest: None },
+            Ok(wake) => {
+                let mut effects = Effects { wake, rest: None };
+                self.settle_shared(Leaves::First, &mut effects);
+                effects
+            }
             Err(claim) => {
                 self.slots.keep(claim);
                 Effects::none()
@@ -435,39 +463,18 @@ impl<R, E> Session<'_, R, E> {
         effects.rest().destroys.push((claim, why));
     }
 
-    fn vacated(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
+    fn vacated(&mut self, claim: Claim<R>, heir: Heir) -> Effects<Claim<R>, E> {
         let mut effects = Effects::none();
-        self.vacate(claim, &mut effects);
+        self.vacate(claim, heir, &mut effects);
         effects
     }
 
-    fn vacate(&mut self, claim: Claim<R>, effects: &mut Effects<Claim<R>, E>) {
+    fn vacate(&mut self, claim: Claim<R>, heir: Heir, effects: &mut Effects<Claim<R>, E>) {
         self.books.records.set(claim.index(), State::Vacant);
+        self.books.seats.vacated(claim.index(), heir);
         self.slots.vacate(claim);
         self.cover(effects);
         self.tell_drains(effects);
-    }
-
-    /// Starts a create for each waiter that no create under way will serve, and for each that is to be kept
-    /// ready or warmed up, as far as there is room. Recomputed from the numbers each time; counting wake-ups instead would drift.
-    fn cover(&mut self, effects: &mut Effects<Claim<R>, E>) {
-        let mut wanted = self.books.queue.waiting();
-        if self.books.limits.min_idle > 0 {
-            self.raise();
-            wanted += self.books.limits.min_idle.saturating_sub(self.slots.idle());
-        }
-        let allowed = self.books.gate.concurrency(&self.books.limits);
-        while self.books.records.count(State::Creating) < allowed
-            && (wanted > self.books.records.count(State::Creating) || self.is_cold())
-            && self.books.records.size() < self.books.limits.max_size
-            && !self.books.closed
-        {
-            let claim = self
-                .slots
-                .take_vacant(self.books.limits.max_size, self.books.raised);
-            self.books.records.set(claim.index(), State::Creating);
-            effects.rest().creates.push(claim);
-        }
     }
 
     /// Whether more slots are occupied than allowed, those apart that are going away.
@@ -482,7 +489,10 @@ impl<R, E> Drop for Session<'_, R, E> {
     #[inline]
     fn drop(&mut self) {
         let books = &*self.books;
-        if books.raised && books.queue.waiting() == 0 && !books.closed && !self.is_over() {
+        let pressed = books.seats.are_pressed();
+        if pressed {
+            self.raise();
+        } else if books.raised && books.queue.waiting() == 0 && !books.closed && !self.is_over() {
             self.books.raised = false;
             self.slots.lower();
         }
@@ -501,3 +511,6 @@ mod turns;
 
 #[cfg(all(test, loom))]
 mod loom_models;
+
+#[cfg(all(test, loom, feature = "keyed"))]
+mod loom_cap;

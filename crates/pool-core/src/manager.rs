@@ -312,13 +312,15 @@ pub enum Reason {
     Refreshed,
     /// The pool became smaller.
     Shrunk,
+    /// A caller of another key needed its place: of a `KeyedPool` only.
+    Evicted,
     /// The pool is closed.
     Closed,
 }
 
 impl Reason {
     /// By their numbers.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Rejected,
         Self::TimedOut,
         Self::Inspected,
@@ -332,6 +334,7 @@ impl Reason {
         Self::MaxUses,
         Self::Refreshed,
         Self::Shrunk,
+        Self::Evicted,
         Self::Closed,
     ];
 }
@@ -352,6 +355,7 @@ impl fmt::Display for Reason {
             Self::MaxUses => "used often enough",
             Self::Refreshed => "refreshed",
             Self::Shrunk => "the pool became smaller",
+            Self::Evicted => "its place was needed for another key",
             Self::Closed => "the pool is closed",
         })
     }

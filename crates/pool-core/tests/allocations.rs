@@ -46,6 +46,35 @@ fn blocks(mut run: impl FnMut()) -> u64 {
     dhat::HeapStats::get().total_blocks - before
 }
 
+#[cfg(feature = "keyed")]
+fn keyed() -> u64 {
+    struct Tenants;
+
+    impl pool_core::KeyedManager for Tenants {
+        type Key = String;
+        type Resource = u64;
+        type Error = Infallible;
+
+        async fn create(&self, _: &String, _: &CreateCx) -> Result<u64, Infallible> {
+            Ok(7)
+        }
+    }
+
+    let pool = pool_core::KeyedPool::new(Tenants);
+    let keys = ["acme", "zenith"].map(str::to_owned);
+    for key in &keys {
+        drop(pool.acquire_blocking(key));
+    }
+    let mut turns = keys.iter().cycle();
+    blocks(|| {
+        let key = turns.next().expect("it goes round and round");
+        let Poll::Ready(Ok(guard)) = poll(&mut pool.acquire(key)) else {
+            panic!("it is idle")
+        };
+        drop(guard);
+    })
+}
+
 /// What so many idle resources take of the heap, for one of them, itself left out.
 fn bytes_per_idle_resource(count: usize) -> usize {
     let before = dhat::HeapStats::get().curr_bytes;
@@ -95,6 +124,8 @@ fn a_warm_pool_allocates_nothing_and_an_idle_resource_takes_little_beside_itself
         drop(third);
     });
     assert_eq!(waiting, 0, "a wait, a hand-off, a cancel");
+    #[cfg(feature = "keyed")]
+    assert_eq!(keyed(), 0, "acquire and release of what is idle for a key");
     let semaphore = Semaphore::new(1);
     let permits = blocks(|| {
         let mut held = Some(semaphore.try_acquire().expect("it is free"));

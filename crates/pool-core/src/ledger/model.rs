@@ -7,11 +7,12 @@ use proptest::{collection::vec, option, prelude::*};
 
 use super::Ledger;
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant, Rest, Warmth},
+    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Rest, Warmth},
     gate::Pause,
     limits::{Limits, Order},
     manager::Reason,
     queue::{End, Look, Priority, Ticket},
+    seats::Seats,
     slots::Claim,
 };
 
@@ -124,7 +125,7 @@ impl Model {
             ..Outside::default()
         };
         Self {
-            ledger: Ledger::new(limits),
+            ledger: Ledger::new(limits, Seats::unshared()),
             outside,
         }
     }
@@ -350,7 +351,7 @@ impl Model {
                     return;
                 };
                 outside.ended += 1;
-                self.ledger.lock().destroyed(right)
+                self.ledger.lock().destroyed(right, Heir::Anyone)
             }
             Event::WarmUp(count) => {
                 let before = self.ledger.lock().status();

@@ -13,6 +13,7 @@ use crate::{
     effects::{Admission, Ask, Grant},
     limits::Limits,
     queue::{End, Look, Priority},
+    seats::Seats,
 };
 
 proptest! {
@@ -23,7 +24,7 @@ proptest! {
         cancels in vec(0..40_usize, 0..10),
     ) {
         let classes = [Priority::Low, Priority::Normal, Priority::High];
-        let ledger = Ledger::<(), u32>::new(Limits { max_size: 1, ..Limits::default() });
+        let ledger = Ledger::<(), u32>::new(Limits { max_size: 1, ..Limits::default() }, Seats::unshared());
         let mut model: [VecDeque<usize>; 3] = Default::default();
         let mut tickets = BTreeMap::new();
         let mut right = None;

@@ -70,12 +70,14 @@ impl<R, E> Session<'_, R, E> {
         effects
     }
 
-    /// Whether more creates are needed for them than are under way.
-    pub(super) fn is_cold(&self) -> bool {
-        self.books.warm_ups.waiting() > 0 && {
-            let coming = self.books.records.count(State::Creating);
-            self.books.warm_ups.heaviest() > self.existing() + coming
+    /// How many more creates are needed for them than are under way.
+    pub(super) fn cold(&self) -> usize {
+        if self.books.warm_ups.waiting() == 0 {
+            return 0;
         }
+        let coming = self.books.records.count(State::Creating);
+        let heaviest = self.books.warm_ups.heaviest();
+        heaviest.saturating_sub(self.existing() + coming)
     }
 
     /// Tells those for whom enough exist by now.

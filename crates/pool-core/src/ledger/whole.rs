@@ -4,7 +4,7 @@ use std::panic::Location;
 
 use super::Session;
 use crate::{
-    effects::{Effects, Grant},
+    effects::{Effects, Grant, Leaves},
     expiry::lifetime,
     hot::nanos,
     limits::Limits,
@@ -122,6 +122,7 @@ impl<R, E> Session<'_, R, E> {
         while let Some(claim) = self.slots.take_last() {
             self.doom(claim, Reason::Closed, &mut effects);
         }
+        self.settle_shared(Leaves::Last, &mut effects);
         self.tell_drains(&mut effects);
         effects
     }

@@ -14,6 +14,8 @@ mod fairness;
 #[cfg(feature = "deadpool")]
 mod from_deadpool;
 mod guards;
+#[cfg(feature = "keyed")]
+mod keyed;
 mod life;
 mod matrix;
 #[cfg(feature = "metrics")]

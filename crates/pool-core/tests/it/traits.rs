@@ -80,6 +80,43 @@ fn a_guard_is_shared_only_where_its_resource_may_be() {
     assert!(is_sync!(OwnedPermit));
 }
 
+/// As the one above, by key.
+#[cfg(feature = "keyed")]
+mod keyed {
+    use std::cell::Cell;
+
+    use pool_core::{
+        AcquireOwned, CreateCx, ForKey, KeyedBuilder, KeyedDrain, KeyedDrainError, KeyedLimits,
+        KeyedManager, KeyedPool, KeyedStatus, OwnedGuard,
+    };
+
+    use super::{NotShared, Shared};
+
+    struct Cells;
+
+    impl KeyedManager for Cells {
+        type Key = u32;
+        type Resource = Cell<u32>;
+        type Error = Cell<u32>;
+
+        async fn create(&self, key: &u32, _: &CreateCx) -> Result<Cell<u32>, Cell<u32>> {
+            Ok(Cell::new(*key))
+        }
+    }
+
+    #[test]
+    fn handles_cross_threads_and_guards_only_where_their_resource_may() {
+        assert!(is_sync!(KeyedPool<Cells>));
+        assert!(is_sync!(KeyedBuilder<Cells>));
+        assert!(is_sync!(KeyedDrain<Cells>));
+        assert!(!is_sync!(AcquireOwned<ForKey<Cells>>));
+        assert!(!is_sync!(OwnedGuard<ForKey<Cells>>));
+        assert!(is_sync!(KeyedStatus<u32>));
+        assert!(is_sync!(KeyedLimits));
+        assert!(is_sync!(KeyedDrainError<u32>));
+    }
+}
+
 #[test]
 fn an_error_is_shared_only_where_the_managers_may_be() {
     assert!(!is_sync!(AcquireError<Cell<u32>>));
