@@ -34,8 +34,9 @@ const ROUND: Duration = Duration::from_millis(100);
 /// The shortest limit that it keeps: a fiftieth is the most that it is late.
 const SHORTEST: Duration = Duration::from_secs(10);
 
-/// How many tasks are remembered; one that is displaced is asked again.
-const TASKS: usize = 1024;
+/// How many tasks are remembered at most, and at least; one that is displaced is asked again.
+const MOST_TASKS: usize = 1024;
+const FEWEST_TASKS: usize = 16;
 
 /// Who goes round, and for whom; lives under the ledger's lock.
 #[derive(Debug, Default)]
@@ -44,7 +45,8 @@ pub(crate) struct Patrol {
     round: u32,
     /// Where it goes round, while it does.
     runtime: Option<runtime::Id>,
-    /// Tasks of that runtime, each at a place that its number decides. Empty until the first.
+    /// Tasks of that runtime, each at a place that its number decides; room for about as many as have waited at
+    /// once.
     tasks: Vec<Option<task::Id>>,
 }
 
@@ -70,8 +72,8 @@ impl Patrol {
     #[inline]
     pub(crate) fn watch(&self, task: Option<task::Id>, limit: Duration) -> Option<Watch> {
         let task = task?;
-        let is_known = self.tasks.get(place(task)) == Some(&Some(task));
-        (is_known && self.runtime.is_some() && limit >= SHORTEST).then(|| self.begin(limit))
+        (self.is_known(task) && self.runtime.is_some() && limit >= SHORTEST)
+            .then(|| self.begin(limit))
     }
 
     fn begin(&self, limit: Duration) -> Watch {
@@ -81,22 +83,45 @@ impl Patrol {
         Watch { since, rounds }
     }
 
-    fn enlist(&mut self, runtime: runtime::Id, task: task::Id, limit: Duration) -> Enlisted {
+    /// `waiting` are those who wait at present.
+    pub(crate) fn enlist(
+        &mut self,
+        (runtime, task): (runtime::Id, task::Id),
+        limit: Duration,
+        waiting: usize,
+    ) -> Enlisted {
         let first = self.runtime.is_none();
         if first {
             self.runtime = Some(runtime);
-            self.tasks.clear();
-            self.tasks.resize(TASKS, None);
         } else if self.runtime != Some(runtime) {
             return Enlisted::Elsewhere;
         }
-        self.tasks[place(task)] = Some(task);
+        self.remember(task, waiting, first);
         let watch = self.begin(limit);
         if first {
             Enlisted::First(watch)
         } else {
             Enlisted::Watched(watch)
         }
+    }
+
+    #[inline]
+    fn is_known(&self, task: task::Id) -> bool {
+        let room = self.tasks.len();
+        room > 0 && self.tasks[number(task) % room] == Some(task)
+    }
+
+    fn remember(&mut self, task: task::Id, waiting: usize, anew: bool) {
+        let room = (2 * waiting)
+            .clamp(FEWEST_TASKS, MOST_TASKS)
+            .next_power_of_two();
+        if anew || room > self.tasks.len() {
+            let room = room.max(self.tasks.len());
+            self.tasks.clear();
+            self.tasks.resize(room, None);
+        }
+        let room = self.tasks.len();
+        self.tasks[number(task) % room] = Some(task);
     }
 
     pub(crate) fn round(&self) -> u32 {
@@ -146,10 +171,8 @@ pub(crate) fn enlist<M: Manager>(
     if limit < SHORTEST {
         return None;
     }
-    let enlisted = shared
-        .ledger
-        .lock()
-        .enlist(ticket, |patrol| patrol.enlist(runtime.id(), task, limit));
+    let who = (runtime.id(), task);
+    let enlisted = shared.ledger.lock().enlist(ticket, who, limit);
     match enlisted {
         Enlisted::Watched(watch) => Some(watch),
         Enlisted::First(watch) => {
@@ -215,7 +238,7 @@ impl<M: Manager> Drop for Running<M> {
     }
 }
 
-fn place(task: task::Id) -> usize {
+fn number(task: task::Id) -> usize {
     /// What tokio feeds it is the task's number, and tasks are numbered one by one.
     struct Number(u64);
     impl Hasher for Number {
@@ -235,5 +258,5 @@ fn place(task: task::Id) -> usize {
     }
     let mut number = Number(0);
     task.hash(&mut number);
-    number.finish() as usize % TASKS
+    number.finish() as usize
 }

@@ -1,6 +1,8 @@
 //! What happens to a pool as a whole: its limits change, time passes, it closes.
 
-use std::panic::Location;
+use std::{panic::Location, time::Duration};
+
+use tokio::{runtime, task};
 
 use super::Session;
 use crate::{
@@ -9,7 +11,7 @@ use crate::{
     hot::nanos,
     limits::Limits,
     manager::Reason,
-    patrol::{Enlisted, Patrol},
+    patrol::Enlisted,
     queue::{NEVER, Ticket},
     slots::{Claim, Facts},
     wakes::Wakes,
@@ -138,9 +140,11 @@ impl<R, E> Session<'_, R, E> {
     pub(crate) fn enlist(
         &mut self,
         ticket: &Ticket,
-        ask: impl FnOnce(&mut Patrol) -> Enlisted,
+        who: (runtime::Id, task::Id),
+        limit: Duration,
     ) -> Enlisted {
-        let enlisted = ask(&mut self.books.patrol);
+        let waiting = self.books.queue.waiting();
+        let enlisted = self.books.patrol.enlist(who, limit, waiting);
         if let Enlisted::Watched(watch) | Enlisted::First(watch) = enlisted {
             self.books.queue.set_due(ticket, watch.due());
         }
