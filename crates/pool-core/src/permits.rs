@@ -201,8 +201,8 @@ impl Permits {
                 break;
             }
             self.available -= weight;
-            if let Ok(waker) = self.queue.grant(Answer::Granted) {
-                woken.extend(waker);
+            if let Ok(Some(waker)) = self.queue.grant(Answer::Granted) {
+                woken.push(waker);
             }
         }
         woken
