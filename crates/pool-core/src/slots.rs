@@ -335,12 +335,9 @@ impl<R> Slots<R> {
     #[inline]
     fn idle_mark(&self, claim: &Claim<R>) -> (&Marks, u64) {
         let index = claim.index();
-        // In the first segment a division can be spared, which would show on the fast path: it has one word.
-        if let ([marks], true) = (
-            &*self.first.idle,
-            (index as usize) < MARKS.min(self.first.slots.len()),
-        ) {
-            return (marks, 1 << index);
+        // The first segment has one word: no division, which would show on the fast path.
+        if (index as usize) < self.first.slots.len() {
+            return (&self.first.idle[0], 1 << index);
         }
         let (segment, at, bit) = self.locate(index);
         (&segment.idle[at], 1 << bit)
