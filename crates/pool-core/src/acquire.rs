@@ -23,8 +23,8 @@ use crate::{
 ///
 /// # Cancel safety
 /// May be dropped at any time. Its place in the queue, or what had just been handed to it, goes to
-/// the next caller; a create that it caused goes on for the others; a resource that was being
-/// checked goes back.
+/// the next caller; a create that it caused goes on for the others, one for it alone included; a
+/// resource that was being checked goes back.
 ///
 /// # Examples
 /// ```
@@ -91,6 +91,17 @@ impl<'a, M: Manager> Acquire<'a, M> {
         self
     }
 
+    /// Takes a newly made resource only, never one that somebody has used: for a migration, for a test that
+    /// needs a clean state, for another try after one proved broken.
+    ///
+    /// It waits for its turn as everybody does. Where there is room, one is made; else the one whose turn it is
+    /// goes ([`Reason::Replaced`](crate::Reason::Replaced)), and another is made in its place for this caller,
+    /// who also gets the error if that fails. Has no effect once it waits.
+    pub fn fresh(mut self) -> Self {
+        self.0.set_fresh();
+        self
+    }
+
     /// Names another place of acquisition than the line that called `acquire`: what a wrapper's
     /// own `#[track_caller]` tells it.
     pub fn caller(mut self, caller: &'static Location<'static>) -> Self {
@@ -133,6 +144,17 @@ impl<M: Manager> AcquireOwned<M> {
     /// Waits in this class.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.0.priority = priority;
+        self
+    }
+
+    /// Takes a newly made resource only, never one that somebody has used: for a migration, for a test that
+    /// needs a clean state, for another try after one proved broken.
+    ///
+    /// It waits for its turn as everybody does. Where there is room, one is made; else the one whose turn it is
+    /// goes ([`Reason::Replaced`](crate::Reason::Replaced)), and another is made in its place for this caller,
+    /// who also gets the error if that fails. Has no effect once it waits.
+    pub fn fresh(mut self) -> Self {
+        self.0.set_fresh();
         self
     }
 

@@ -2,9 +2,9 @@
 //!
 //! | state | what it holds | what a drop does |
 //! |---|---|---|
-//! | start | nothing | nothing |
+//! | start, start anew | nothing | nothing |
 //! | again | a refused loan | the resource is destroyed |
-//! | queued | a place in the queue | leaves the queue; a grant on its way goes to the next |
+//! | queued | a place in the queue, or apart from it | leaves it; a grant on its way goes to the next |
 //! | checking | a loan, inside the check | the resource goes back |
 //! | done | nothing | nothing |
 
@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     check::{self, Check, Checked},
-    effects::{Admission, Ask, Failure, Grant},
+    effects::{Admission, Ask, Failure, Grant, Need},
     error::{AcquireError, AcquireTimeout, CircuitOpen, Phase},
     foreign::Fault,
     loan::{self, Loan},
@@ -61,6 +61,8 @@ where
     M: Manager,
 {
     Start,
+    /// As start, and only a new resource will do. A state, so that the way to an idle one need not ask.
+    StartAnew,
     /// Its resource was refused: once it is in line again, that one is destroyed.
     Again(Box<(Loan<H, M>, Reason)>),
     Queued(Ticket),
@@ -113,6 +115,13 @@ where
         self.countdown = Countdown::Unset(Some(total));
     }
 
+    /// Takes new resources only. No effect once it waits.
+    pub(crate) fn set_fresh(&mut self) {
+        if let State::Start = self.state {
+            self.state = State::StartAnew;
+        }
+    }
+
     pub(crate) fn wait(mut self) -> Outcome<H, M> {
         self.mode = Mode::Thread;
         // It may have been polled already, in a runtime that may be gone, or be this very thread.
@@ -162,13 +171,18 @@ where
         loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Start => {
-                    if let Some(outcome) = self.enter(End::Back, cx.waker()) {
+                    if let Some(outcome) = self.enter(Need::Any, End::Back, cx.waker()) {
+                        return Poll::Ready(outcome);
+                    }
+                }
+                State::StartAnew => {
+                    if let Some(outcome) = self.enter(Need::New, End::Back, cx.waker()) {
                         return Poll::Ready(outcome);
                     }
                 }
                 State::Again(refused) => {
                     self.see_to_itself();
-                    let outcome = self.enter(End::Front, cx.waker());
+                    let outcome = self.enter(Need::Any, End::Front, cx.waker());
                     // Only now, so that what its slot is used for next finds this caller in line.
                     let (loan, why) = *refused;
                     loan.replace(why);
@@ -220,14 +234,15 @@ where
 
     /// Asks the pool: an outcome, or the next state is set.
     #[inline]
-    fn enter(&mut self, end: End, waker: &Waker) -> Option<Outcome<H, M>> {
+    fn enter(&mut self, need: Need, end: End, waker: &Waker) -> Option<Outcome<H, M>> {
         let (priority, caller) = (self.priority, self.caller);
         let ask = Ask {
+            need,
             priority,
             caller,
             end,
-            task: match (&self.countdown, self.mode) {
-                (Countdown::Unset(None), Mode::Task) => task::try_id(),
+            task: match (&self.countdown, self.mode, need) {
+                (Countdown::Unset(None), Mode::Task, Need::Any) => task::try_id(),
                 _ => None,
             },
         };
@@ -436,7 +451,11 @@ where
                     drop(check);
                     (Phase::Recycle, status, cause, None)
                 }
-                State::Start | State::Again(_) | State::Asleep(_) | State::Done => {
+                State::Start
+                | State::StartAnew
+                | State::Again(_)
+                | State::Asleep(_)
+                | State::Done => {
                     unreachable!("only what waits can time out")
                 }
             };
@@ -504,7 +523,11 @@ where
             State::Queued(ticket) | State::Asleep(ticket) => {
                 self.shared().ledger.lock().ahead(ticket)
             }
-            State::Start | State::Again(_) | State::Checking(_) | State::Done => None,
+            State::Start
+            | State::StartAnew
+            | State::Again(_)
+            | State::Checking(_)
+            | State::Done => None,
         }
     }
 }

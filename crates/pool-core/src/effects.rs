@@ -12,9 +12,18 @@ use crate::{
     seats::Elsewhere,
 };
 
+/// Which resources will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    Any,
+    /// One that nobody has used.
+    New,
+}
+
 /// Who asks for a slot.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ask {
+    pub(crate) need: Need,
     pub(crate) priority: Priority,
     pub(crate) caller: &'static Location<'static>,
     pub(crate) end: End,
@@ -29,7 +38,8 @@ pub(crate) enum Admission<T, E> {
     Lent(T),
     /// In the queue with its waker, and watched by the patrol or not.
     Queued(Ticket, Option<Watch>),
-    /// In the queue, and the first to see to a create that serves whoever is at its head.
+    /// In the queue, and the first to see to a create that serves whoever is at its head; or apart from it, and
+    /// the first to see to its own create, or to the destroy before it.
     Creates(Ticket, Effects<T, E>),
     Saturated {
         waiters: usize,
@@ -73,7 +83,7 @@ pub(crate) enum Failure<E> {
 
 /// How many creates should begin.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Need {
+pub(crate) struct Demand {
     /// For callers that wait.
     pub(crate) urgent: usize,
     /// To be kept ready.

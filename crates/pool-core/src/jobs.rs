@@ -337,7 +337,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        effects::{Admission, Ask},
+        effects::{Admission, Ask, Need},
         pool::Pool,
     };
 
@@ -381,6 +381,7 @@ mod tests {
         let shared = pool.shared();
         let (priority, end) = (crate::Priority::Normal, crate::queue::End::Back);
         let ask = Ask {
+            need: Need::Any,
             priority,
             caller: Location::caller(),
             end,

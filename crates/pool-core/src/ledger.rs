@@ -7,11 +7,13 @@
 //! | state | who has the claim | what leaves it |
 //! |---|---|---|
 //! | vacant | nobody | a waiter that no create covers -> creating |
-//! | creating | the create | `created` -> live; `create_failed` -> vacant |
+//! | creating | the create; the ledger while it is postponed | `created` -> live; `create_failed` -> vacant |
 //! | live: idle | nobody | `take`, `acquire` -> in use; shrink, close -> destroying |
 //! | live: in use | a guard, or a grant that its waiter has not collected yet | `put`, `returned` -> idle or on to the next; `discarded` -> destroying; `detached` -> vacant; `paused` -> recycling |
 //! | recycling | a check or a reset | `resumed` -> in use; `returned`; `discarded` |
 //! | destroying | the destroy | `destroyed` -> vacant |
+//!
+//! A slot that is made anew for one caller goes from destroying to creating: see [`renewals`].
 //!
 //! Idle and in use alternate without the lock ([`Ledger::take`], [`Ledger::put`]) as long as nobody has to
 //! know. While somebody has to (a waiter, a shrink that is not paid off, a close, a look at the numbers), the
@@ -23,21 +25,24 @@
 //! only when nothing is idle; enough creates are under way for all who wait, or there is no room;
 //! more than `max_size` slots are occupied only after a shrink.
 
+mod creates;
 mod demand;
 mod drains;
 #[cfg(feature = "keyed")]
 mod neighbour;
+mod renewals;
 mod warm_ups;
 
-use std::{panic::Location, sync::Arc, task::Waker};
+use std::{collections::VecDeque, panic::Location, sync::Arc, task::Waker};
 
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Leaves, Warmth},
+    effects::{Admission, Ask, Effects, Grant, Heir, Leaves, Need, Warmth},
     gate::Gate,
+    ledger::renewals::{Renewal, Turn},
     limits::Limits,
     manager::Reason,
     patrol::{Patrol, Watch},
-    queue::{End, Look, NEVER, Queue, Request, Ticket},
+    queue::{End, Look, NEVER, Queue, Request, Spot, Ticket},
     records::{Records, State},
     seats::Seats,
     slots::{Claim, Facts, Slots},
@@ -58,7 +63,11 @@ struct Books<R, E> {
     /// Whether the idle marks are raised.
     raised: bool,
     records: Records,
-    queue: Queue<Grant<Claim<R>, E>, &'static Location<'static>>,
+    queue: Queue<Grant<Claim<R>, E>, Note>,
+    /// Who stands apart from the line, and which slot is made anew for each of them.
+    renewals: Vec<Renewal>,
+    /// Slots of theirs whose create has not begun yet.
+    postponed: VecDeque<Claim<R>>,
     drains: Queue<(), ()>,
     warm_ups: Queue<Warmth<E>, ()>,
     gate: Gate,
@@ -66,6 +75,20 @@ struct Books<R, E> {
     last_create_error: Option<Arc<str>>,
     next_id: u64,
     seats: Seats,
+}
+
+/// What the queue knows of a waiter.
+#[derive(Clone, Copy, Debug)]
+struct Note {
+    caller: &'static Location<'static>,
+    need: Need,
+}
+
+/// Where a resource that is handed on comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Use,
+    Create,
 }
 
 /// The ledger while it is locked.
@@ -82,6 +105,8 @@ impl<R, E> Ledger<R, E> {
             raised: false,
             records: Records::new(),
             queue: Queue::new(),
+            renewals: Vec::new(),
+            postponed: VecDeque::new(),
             drains: Queue::new(),
             warm_ups: Queue::new(),
             gate: Gate::default(),
@@ -174,14 +199,41 @@ impl<R, E> Session<'_, R, E> {
         if self.books.closed {
             return Admission::Closed;
         }
+        let Ask {
+            need,
+            priority,
+            caller,
+            end,
+            task,
+        } = ask;
+        let request = Request {
+            priority,
+            weight: 1,
+            note: Note { caller, need },
+            end,
+            due: NEVER,
+        };
+        let waiters = self.books.queue.waiting();
         // Nobody waits while something is idle, so this overtakes nobody.
-        if let Some(claim) = self.take_idle(ask.caller) {
-            return Admission::Lent(claim);
+        match need {
+            Need::Any => {
+                if let Some(claim) = self.take_idle(caller) {
+                    return Admission::Lent(claim);
+                }
+            }
+            Need::New => {
+                if self.books.gate.is_broken() {
+                    return Admission::CircuitOpen(self.books.gate.broken_for(now()));
+                }
+                let mut effects = Effects::none();
+                if waiters == 0 {
+                    if let Some(ticket) = self.renew_at_once(request, &mut effects) {
+                        return Admission::Creates(ticket, effects);
+                    }
+                }
+            }
         }
-        let (waiters, creating) = (
-            self.books.queue.waiting(),
-            self.books.records.count(State::Creating),
-        );
+        let unclaimed = self.unclaimed();
         // Whoever a create will serve does not count against the bound, nor does one that comes
         // back for another resource: it had its place.
         let room = self
@@ -193,40 +245,26 @@ impl<R, E> Session<'_, R, E> {
             .books
             .limits
             .max_waiters
-            .saturating_add(creating + room);
-        if ask.end == End::Back && waiters >= bound {
+            .saturating_add(unclaimed + room);
+        if end == End::Back && waiters >= bound {
             return Admission::Saturated { waiters };
         }
         if room > 0 && self.books.gate.is_broken() {
             return Admission::CircuitOpen(self.books.gate.broken_for(now()));
         }
         let concurrency = self.books.gate.concurrency(&self.books.limits);
-        let creates = room > 0 && waiters >= creating && creating < concurrency;
-        let Ask {
-            priority,
-            caller,
-            end,
-            task,
-        } = ask;
-        let limit = self.books.limits.acquire_timeout;
-        let watch = limit.and_then(|limit| self.books.patrol.watch(task, limit));
-        let due = watch.map_or(NEVER, Watch::due);
-        let request = Request {
-            priority,
-            weight: 1,
-            note: caller,
-            end,
-            due,
-        };
+        let creates = room > 0 && waiters >= unclaimed && self.running() < concurrency;
         if creates {
             // Without a waker: a create that is done at once would wake its own caller.
-            let due = NEVER;
-            let request = Request { due, ..request };
             let ticket = self.books.queue.join(request, None);
             let mut effects = Effects::none();
             self.cover(&mut effects);
             return Admission::Creates(ticket, effects);
         }
+        let limit = self.books.limits.acquire_timeout;
+        let watch = limit.and_then(|limit| self.books.patrol.watch(task, limit));
+        let due = watch.map_or(NEVER, Watch::due);
+        let request = Request { due, ..request };
         let ticket = self.books.queue.join(request, spare.take());
         Admission::Queued(ticket, watch)
     }
@@ -262,10 +300,11 @@ impl<R, E> Session<'_, R, E> {
 
     /// The waiter gives up. What it had been granted goes to the next in line.
     pub(crate) fn cancel(&mut self, ticket: Ticket) -> Effects<Claim<R>, E> {
+        let slot = self.abandon_renewal(ticket.spot());
         let cancelled = self.books.queue.cancel(ticket);
         let mut effects = match cancelled.grant {
             Some(Grant::Used(claim)) => self.returned(claim),
-            Some(Grant::Fresh(claim)) => self.hand_on(claim, Grant::Fresh),
+            Some(Grant::Fresh(claim)) => self.hand_on(claim, Origin::Create),
             Some(Grant::Failed(failure)) => {
                 let mut effects = Effects::none();
                 effects.rest().unheard = Some(failure);
@@ -278,6 +317,9 @@ impl<R, E> Session<'_, R, E> {
                 effects
             }
         };
+        if let Some(claim) = slot {
+            self.vacate(claim, Heir::Anyone, &mut effects);
+        }
         if cancelled.waker.is_some() {
             effects.rest().spent = cancelled.waker;
         }
@@ -305,7 +347,7 @@ impl<R, E> Session<'_, R, E> {
             self.doom(claim, why, &mut effects);
             return effects;
         }
-        self.hand_on(claim, Grant::Used)
+        self.hand_on(claim, Origin::Use)
     }
 
     /// In use or recycling -> destroying: the caller sees to it.
@@ -318,77 +360,9 @@ impl<R, E> Session<'_, R, E> {
         self.vacated(claim, Heir::Anyone)
     }
 
-    /// Destroying -> vacant.
+    /// Destroying -> vacant, or creating for whom it was made free.
     pub(crate) fn destroyed(&mut self, claim: Claim<R>, heir: Heir) -> Effects<Claim<R>, E> {
         self.vacated(claim, heir)
-    }
-
-    // What becomes of a create.
-
-    /// A number for a new resource.
-    pub(crate) fn next_id(&mut self) -> u64 {
-        if let Some(id) = self.books.seats.next_id() {
-            return id;
-        }
-        let id = self.books.next_id;
-        self.books.next_id += 1;
-        id
-    }
-
-    /// Creating -> the next in line, or idle.
-    pub(crate) fn created(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
-        self.books.last_create_error = None;
-        self.books.gate.succeeded();
-        let mut effects = self.hand_on(claim, Grant::Fresh);
-        self.tell_warm_ups(&mut effects);
-        // One may have waited for its turn to begin.
-        self.cover(&mut effects);
-        effects
-    }
-
-    /// Creating -> vacant. The failure goes to the waiter whose turn is next, else to a warm-up; the others
-    /// still have to be covered.
-    pub(crate) fn create_failed(
-        &mut self,
-        claim: Claim<R>,
-        failure: Failure<E>,
-        explanation: Arc<str>,
-        now: u64,
-        dice: u64,
-    ) -> Effects<Claim<R>, E> {
-        self.books.last_create_error = Some(explanation);
-        let mut effects = Effects::none();
-        match self.books.queue.grant(Grant::Failed(failure)) {
-            Ok(waker) => effects.wake = waker,
-            Err(Grant::Failed(failure)) => self.fail_warm_up(failure, &mut effects),
-            Err(Grant::Used(_) | Grant::Fresh(_) | Grant::CircuitOpen(_) | Grant::Closed) => {}
-        }
-        let limits = self.books.limits;
-        let pause = self.books.gate.failed(&limits, now, dice);
-        if pause.is_some() {
-            effects.rest().pause = pause;
-        }
-        if self.books.gate.is_broken() {
-            let retry_after = self.books.gate.broken_for(now);
-            let refuse = || Grant::CircuitOpen(retry_after);
-            effects.rest().wakes = self.books.queue.grant_where(|_| true, refuse);
-            self.break_warm_ups(retry_after, &mut effects);
-        }
-        self.vacate(claim, Heir::Anyone, &mut effects);
-        effects
-    }
-
-    /// A pause before the next create has passed.
-    pub(crate) fn passed(&mut self, pause: u64) -> Effects<Claim<R>, E> {
-        let mut effects = Effects::none();
-        self.books.gate.passed(pause);
-        self.cover(&mut effects);
-        effects
-    }
-
-    /// Creating -> vacant, without a verdict: the executor went away with the create.
-    pub(crate) fn create_lost(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
-        self.vacated(claim, Heir::Anyone)
     }
 
     // Parts.
@@ -418,19 +392,16 @@ impl<R, E> Session<'_, R, E> {
     }
 
     #[inline]
-    fn hand_on(
-        &mut self,
-        claim: Claim<R>,
-        grant: fn(Claim<R>) -> Grant<Claim<R>, E>,
-    ) -> Effects<Claim<R>, E> {
+    fn hand_on(&mut self, claim: Claim<R>, origin: Origin) -> Effects<Claim<R>, E> {
+        let index = claim.index();
         let why = if self.books.closed {
             Some(Reason::Closed)
         } else if let Some(why) = claim.retired() {
             Some(why)
         } else if self.is_over() {
             Some(Reason::Shrunk)
-        } else if self.books.queue.waiting() == 0 {
-            self.books.seats.evicts(claim.index(), false)
+        } else if self.books.queue.waiting() == 0 && !self.is_renewed(index) {
+            self.books.seats.evicts(index, false)
         } else {
             None
         };
@@ -439,23 +410,50 @@ impl<R, E> Session<'_, R, E> {
             self.doom(claim, why, &mut effects);
             return effects;
         }
-        self.books.records.set(claim.index(), State::Live);
-        let granted = self.books.queue.grant_with(claim, |claim, caller| {
-            claim.set_since(0);
-            claim.set_caller(caller);
-            grant(claim)
-        });
-        match granted {
-            Ok(wake) => {
+        match self.turn(index, origin) {
+            Turn::Of(spot) => {
+                let wake = self.grant(spot, claim, origin);
                 let mut effects = Effects { wake, rest: None };
                 self.settle_shared(Leaves::First, &mut effects);
                 effects
             }
-            Err(claim) => {
+            Turn::Anew(spot) => {
+                let mut effects = Effects::none();
+                self.replace(claim, spot, &mut effects);
+                self.settle_shared(Leaves::First, &mut effects);
+                effects
+            }
+            Turn::Nobody => {
+                self.books.records.set(index, State::Live);
                 self.slots.keep(claim);
                 Effects::none()
             }
         }
+    }
+
+    #[inline]
+    fn turn(&mut self, index: u32, origin: Origin) -> Turn {
+        match origin {
+            Origin::Use if self.books.queue.waiting() == 0 => Turn::Nobody,
+            Origin::Use => self.turn_of_used(),
+            Origin::Create => {
+                let owner = self.end_renewal(index);
+                let next = owner.or_else(|| self.books.queue.head());
+                next.map_or(Turn::Nobody, Turn::Of)
+            }
+        }
+    }
+
+    #[inline]
+    fn grant(&mut self, spot: Spot, claim: Claim<R>, origin: Origin) -> Option<Waker> {
+        self.books.records.set(claim.index(), State::Live);
+        claim.set_since(0);
+        claim.set_caller(self.books.queue.note(spot).caller);
+        let grant = match origin {
+            Origin::Use => Grant::Used(claim),
+            Origin::Create => Grant::Fresh(claim),
+        };
+        self.books.queue.grant_to(spot, grant)
     }
 
     fn doom(&mut self, claim: Claim<R>, why: Reason, effects: &mut Effects<Claim<R>, E>) {
@@ -470,10 +468,16 @@ impl<R, E> Session<'_, R, E> {
     }
 
     fn vacate(&mut self, claim: Claim<R>, heir: Heir, effects: &mut Effects<Claim<R>, E>) {
+        let owner = self.end_renewal(claim.index());
         self.books.records.set(claim.index(), State::Vacant);
+        // Whoever it was made free for had its turn: the seat stays.
+        let heir = owner.map_or(heir, |_| Heir::Replaced);
         self.books.seats.vacated(claim.index(), heir);
         self.slots.vacate(claim);
-        self.cover(effects);
+        match owner {
+            Some(spot) => self.renew_again(spot, effects),
+            None => self.cover(effects),
+        }
         self.tell_drains(effects);
     }
 
@@ -502,6 +506,9 @@ impl<R, E> Drop for Session<'_, R, E> {
 mod whole;
 
 pub(crate) use whole::Overdue;
+
+#[cfg(all(test, not(loom)))]
+mod events;
 
 #[cfg(all(test, not(loom)))]
 mod model;

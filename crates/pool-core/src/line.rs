@@ -26,7 +26,7 @@ use std::{
 };
 
 use crate::{
-    effects::{Leaves, Need},
+    effects::{Demand, Leaves},
     manager::Reason,
 };
 
@@ -73,7 +73,7 @@ struct Member<H> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Report {
     pub(crate) occupied: usize,
-    pub(crate) need: Need,
+    pub(crate) need: Demand,
     /// How many seats it gives up, because their slots are vacant.
     pub(crate) vacated: usize,
     /// How many of these were evictions.
@@ -143,8 +143,8 @@ impl<H: Clone> Line<H> {
         let before = self.shortage();
         self.coming -= report.evicted;
         self.taken -= report.vacated;
-        let Need { urgent, spare } = if self.closed {
-            Need::default()
+        let Demand { urgent, spare } = if self.closed {
+            Demand::default()
         } else {
             report.need
         };
@@ -356,7 +356,7 @@ mod tests {
         /// Reports, and has each that is told report as well.
         fn report(&mut self, id: u64, vacated: usize, evicted: usize, leaves: Leaves) -> bool {
             let key = self.key(id);
-            let need = Need {
+            let need = Demand {
                 urgent: key.waiting,
                 spare: 0,
             };
@@ -514,7 +514,7 @@ mod tests {
         let mut line = Line::new(2);
         let need = |urgent, spare| Report {
             occupied: 0,
-            need: Need { urgent, spare },
+            need: Demand { urgent, spare },
             vacated: 0,
             evicted: 0,
             leaves: Leaves::Last,

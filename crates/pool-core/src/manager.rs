@@ -310,6 +310,8 @@ pub enum Reason {
     MaxUses,
     /// [`Pool::refresh`](crate::Pool::refresh) retired it.
     Refreshed,
+    /// A caller asked for a new one, and there was no room for both: [`Acquire::fresh`](crate::Acquire::fresh).
+    Replaced,
     /// The pool became smaller.
     Shrunk,
     /// A caller of another key needed its place: of a `KeyedPool` only.
@@ -320,7 +322,7 @@ pub enum Reason {
 
 impl Reason {
     /// By their numbers.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Rejected,
         Self::TimedOut,
         Self::Inspected,
@@ -333,6 +335,7 @@ impl Reason {
         Self::MaxLifetime,
         Self::MaxUses,
         Self::Refreshed,
+        Self::Replaced,
         Self::Shrunk,
         Self::Evicted,
         Self::Closed,
@@ -354,6 +357,7 @@ impl fmt::Display for Reason {
             Self::MaxLifetime => "too old",
             Self::MaxUses => "used often enough",
             Self::Refreshed => "refreshed",
+            Self::Replaced => "replaced by a new one",
             Self::Shrunk => "the pool became smaller",
             Self::Evicted => "its place was needed for another key",
             Self::Closed => "the pool is closed",

@@ -66,6 +66,16 @@ pub(crate) struct Queue<G, N> {
 #[must_use = "a place that is neither collected nor cancelled is lost"]
 pub(crate) struct Ticket(u32);
 
+/// The same place, for the queue's owner to name it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot(u32);
+
+impl Ticket {
+    pub(crate) fn spot(&self) -> Spot {
+        Spot(self.0)
+    }
+}
+
 /// What a waiter says when it joins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<N> {
@@ -107,6 +117,8 @@ pub(crate) struct Cancelled<G> {
 #[derive(Debug)]
 struct Entry<G, N> {
     content: Content<G>,
+    /// It waits for something of its own, and is in no line.
+    apart: bool,
     class: u8,
     previous: u32,
     next: u32,
@@ -141,6 +153,7 @@ impl<G, N> Entry<G, N> {
     fn free(note: N) -> Self {
         Self {
             content: Content::Free,
+            apart: false,
             class: 0,
             previous: NONE,
             next: NONE,
@@ -176,24 +189,68 @@ impl<G, N: Copy> Queue<G, N> {
 
     #[inline]
     pub(crate) fn join(&mut self, request: Request<N>, waker: Option<Waker>) -> Ticket {
+        let (end, place) = (request.end, self.enter(request, waker, false));
+        self.link(place, end);
+        Ticket(place)
+    }
+
+    /// A place that is in no line: what is granted, is granted [to it](Self::grant_to).
+    pub(crate) fn join_apart(&mut self, request: Request<N>) -> Ticket {
+        Ticket(self.enter(request, None, true))
+    }
+
+    /// It had its turn, and leaves the line to wait for something of its own.
+    pub(crate) fn set_apart(&mut self, spot: Spot) {
+        self.unlink(spot.0);
+        self.entries[spot.0 as usize].apart = true;
+    }
+
+    /// It comes back to the head of its class: its turn brought nothing.
+    pub(crate) fn rejoin(&mut self, spot: Spot) {
+        self.entries[spot.0 as usize].apart = false;
+        self.link(spot.0, End::Front);
+    }
+
+    fn enter(&mut self, request: Request<N>, waker: Option<Waker>, apart: bool) -> u32 {
         let class = request.priority as usize;
         let seen = self.classes.map(|c| c.joined);
         let place = self.place(request.note);
         let entry = &mut self.entries[place as usize];
         entry.content = Content::Waiting;
+        entry.apart = apart;
         entry.class = class as u8;
         entry.weight = request.weight;
         entry.note = request.note;
         entry.waker = waker;
         entry.due = request.due;
         entry.seen = seen;
-        match request.end {
+        place
+    }
+
+    fn link(&mut self, place: u32, end: End) {
+        let class = usize::from(self.entry(place).class);
+        match end {
             End::Back => self.link_back(class, place),
             End::Front => self.link_front(class, place),
         }
         self.classes[class].joined += 1;
         self.waiting += 1;
-        Ticket(place)
+    }
+
+    /// The waiter whose turn is next.
+    pub(crate) fn head(&self) -> Option<Spot> {
+        self.next().map(Spot)
+    }
+
+    /// What this one said when it joined.
+    pub(crate) fn note(&self, spot: Spot) -> N {
+        self.entry(spot.0).note
+    }
+
+    /// Hands this to the waiter in this place, in a line or apart; its waker.
+    #[inline]
+    pub(crate) fn grant_to(&mut self, spot: Spot, grant: G) -> Option<Waker> {
+        self.grant_place(spot.0, grant)
     }
 
     /// The weight of the waiter whose turn is next.
@@ -217,21 +274,10 @@ impl<G, N: Copy> Queue<G, N> {
     /// Hands this to the waiter whose turn is next; its waker, to be woken outside the lock. Gives
     /// the grant back when nobody waits.
     pub(crate) fn grant(&mut self, grant: G) -> Result<Option<Waker>, G> {
-        self.grant_with(grant, |grant, _| grant)
-    }
-
-    /// As [`grant`](Queue::grant), with what the waiter's note makes of it.
-    #[inline]
-    pub(crate) fn grant_with<T>(
-        &mut self,
-        gift: T,
-        grant: impl FnOnce(T, N) -> G,
-    ) -> Result<Option<Waker>, T> {
-        let Some(place) = self.next() else {
-            return Err(gift);
-        };
-        let grant = grant(gift, self.entry(place).note);
-        Ok(self.grant_place(place, grant))
+        match self.next() {
+            Some(place) => Ok(self.grant_place(place, grant)),
+            None => Err(grant),
+        }
     }
 
     /// Hands one to each waiter that this is true of (by weight), first come first.
@@ -319,7 +365,7 @@ impl<G, N: Copy> Queue<G, N> {
         let grant = match std::mem::replace(&mut entry.content, Content::Waiting) {
             Content::Granted(grant) => Some(grant),
             Content::Waiting | Content::Free => {
-                self.unlink(place);
+                self.take_out(place);
                 None
             }
         };
@@ -342,6 +388,9 @@ impl<G, N: Copy> Queue<G, N> {
             }
             count
         };
+        if entry.apart {
+            return Some(0);
+        }
         let same = before(entry.previous, |e| e.previous);
         let higher = self.classes[usize::from(entry.class) + 1..]
             .iter()
@@ -382,7 +431,7 @@ impl<G, N: Copy> Queue<G, N> {
 
     #[inline]
     fn grant_place(&mut self, place: u32, grant: G) -> Option<Waker> {
-        self.unlink(place);
+        self.take_out(place);
         let entry = &mut self.entries[place as usize];
         entry.content = Content::Granted(grant);
         entry.waker.take()
@@ -427,6 +476,13 @@ impl<G, N: Copy> Queue<G, N> {
             self.classes[class].tail = place;
         } else {
             self.entries[head as usize].previous = place;
+        }
+    }
+
+    #[inline]
+    fn take_out(&mut self, place: u32) {
+        if !self.entry(place).apart {
+            self.unlink(place);
         }
     }
 

@@ -42,10 +42,24 @@ impl Records {
         self.counts[state as usize]
     }
 
+    pub(crate) fn state(&self, index: u32) -> State {
+        let state = self.states.get(index as usize).copied();
+        state.unwrap_or(State::Vacant)
+    }
+
     /// The numbers of the slots that are idle or in use.
     pub(crate) fn live(&self) -> impl Iterator<Item = u32> + '_ {
+        self.in_state(State::Live)
+    }
+
+    /// The numbers of the slots whose resource is being created.
+    pub(crate) fn creating(&self) -> impl Iterator<Item = u32> + '_ {
+        self.in_state(State::Creating)
+    }
+
+    fn in_state(&self, wanted: State) -> impl Iterator<Item = u32> + '_ {
         let numbered = (0_u32..).zip(&self.states);
-        numbered.filter_map(|(index, state)| (*state == State::Live).then_some(index))
+        numbered.filter_map(move |(index, state)| (*state == wanted).then_some(index))
     }
 
     pub(crate) fn set(&mut self, index: u32, state: State) {

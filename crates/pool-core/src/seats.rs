@@ -18,7 +18,7 @@ use std::{
 };
 
 use crate::{
-    effects::{Heir, Leaves, Need},
+    effects::{Demand, Heir, Leaves},
     line::{Line, Report, Settled},
     manager::Reason,
     sync::{Lock, Word},
@@ -197,7 +197,7 @@ impl Seats {
     pub(crate) fn settle(
         &mut self,
         occupied: usize,
-        need: Need,
+        need: Demand,
         leaves: Leaves,
     ) -> (usize, Option<Elsewhere>) {
         let Some(share) = &mut self.0 else {

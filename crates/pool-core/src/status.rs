@@ -34,7 +34,7 @@ pub struct Status {
     pub size: usize,
     /// Resources that wait for a caller.
     pub idle: usize,
-    /// Slots whose resource is being created.
+    /// Slots whose resource is being created, or will be for a `fresh()` caller as soon as fewer creates run.
     pub creating: usize,
     /// Resources that callers hold.
     pub in_use: usize,
@@ -42,7 +42,8 @@ pub struct Status {
     pub recycling: usize,
     /// Slots whose resource is going away; they count until it is gone.
     pub destroying: usize,
-    /// Callers in the queue.
+    /// Callers in the queue. One that asked for a [`fresh`](crate::Acquire::fresh) resource leaves it when it has
+    /// its slot, which is destroying or creating then.
     pub waiting: usize,
     /// How many resources exist beyond `max_size` after a shrink; each return pays one off.
     pub debt: usize,

@@ -18,7 +18,7 @@ use loom::{
 
 use super::Ledger;
 use crate::{
-    effects::{Admission, Ask, Effects, Grant, Heir},
+    effects::{Admission, Ask, Effects, Grant, Heir, Need},
     limits::Limits,
     loan::{Phase, Terms},
     permits::{self, Answer, Permits},
@@ -74,11 +74,14 @@ fn perform(book: &Book, effects: Effects<Right, ()>) {
     }
 }
 
-fn join(book: &Book, waker: &Waker) -> Result<Ticket, Option<Right>> {
-    if let Some(right) = book.take() {
-        return Err(Some(right));
+fn join(book: &Book, need: Need, waker: &Waker) -> Result<Ticket, Option<Right>> {
+    if need == Need::Any {
+        if let Some(right) = book.take() {
+            return Err(Some(right));
+        }
     }
     let ask = Ask {
+        need,
         priority: Priority::Normal,
         caller: Location::caller(),
         end: End::Back,
@@ -115,11 +118,15 @@ fn look(book: &Book, ticket: Ticket, waker: &Waker) -> Result<Option<Right>, Tic
 /// Acquires, and sleeps until it is its turn; `None` when the pool is closed. A lost wake-up is a
 /// deadlock, which loom reports.
 fn acquire(book: &Book) -> Option<Right> {
+    acquire_as(book, Need::Any)
+}
+
+fn acquire_as(book: &Book, need: Need) -> Option<Right> {
     let mut ticket = None;
     block_on(poll_fn(|cx| {
         let same = match ticket.take() {
             Some(same) => same,
-            None => match join(book, cx.waker()) {
+            None => match join(book, need, cx.waker()) {
                 Ok(ticket) => ticket,
                 Err(outcome) => return Poll::Ready(outcome),
             },
@@ -138,6 +145,7 @@ fn acquire(book: &Book) -> Option<Right> {
 fn give_back(book: &Book, mut right: Right) {
     let occupant = right.get_mut().as_mut().expect("it is occupied");
     occupant.resource.with_mut(|_| ());
+    occupant.uses += 1;
     if let Err(right) = book.put(right) {
         let effects = book.lock().returned(right);
         perform(book, effects);
@@ -155,7 +163,7 @@ fn a_hand_off_and_a_cancel_lose_nothing() {
         };
         let fickle = {
             let book = loom::sync::Arc::clone(&book);
-            thread::spawn(move || match join(&book, Waker::noop()) {
+            thread::spawn(move || match join(&book, Need::Any, Waker::noop()) {
                 Ok(ticket) => {
                     let effects = book.lock().cancel(ticket);
                     perform(&book, effects);
@@ -170,6 +178,62 @@ fn a_hand_off_and_a_cancel_lose_nothing() {
         fickle.join().expect("it does not panic");
         let status = book.lock().status();
         assert_eq!((status.idle, status.size, status.waiting), (1, 1, 0));
+    });
+}
+
+#[test]
+fn one_who_wants_a_new_one_misses_no_return_and_no_other_misses_it() {
+    model(|| {
+        let book = ledger(1);
+        let held = acquire(&book).expect("open");
+        let other = {
+            let book = loom::sync::Arc::clone(&book);
+            thread::spawn(move || {
+                give_back(&book, held);
+                let right = acquire(&book).expect("open");
+                give_back(&book, right);
+            })
+        };
+        let right = acquire_as(&book, Need::New).expect("open");
+        assert_eq!(right.get().map(|occupant| occupant.uses), Some(0));
+        give_back(&book, right);
+        other.join().expect("it does not panic");
+        let status = book.lock().status();
+        assert_eq!((status.idle, status.size, status.waiting), (1, 1, 0));
+    });
+}
+
+#[test]
+fn one_who_leaves_while_its_slot_is_made_anew_loses_nothing() {
+    model(|| {
+        let book = ledger(1);
+        let held = acquire(&book).expect("open");
+        let giver = {
+            let book = loom::sync::Arc::clone(&book);
+            thread::spawn(move || give_back(&book, held))
+        };
+        let fickle = {
+            let book = loom::sync::Arc::clone(&book);
+            thread::spawn(move || {
+                let Ok(ticket) = join(&book, Need::New, Waker::noop()) else {
+                    unreachable!("nothing new is idle")
+                };
+                let effects = book.lock().cancel(ticket);
+                perform(&book, effects);
+            })
+        };
+        let right = acquire(&book).expect("open");
+        give_back(&book, right);
+        giver.join().expect("it does not panic");
+        fickle.join().expect("it does not panic");
+        let status = book.lock().status();
+        // One that left between the destroy and the create left the slot empty.
+        assert_eq!((status.idle, status.waiting), (status.size, 0));
+        assert!(
+            acquire(&book)
+                .map(|right| give_back(&book, right))
+                .is_some()
+        );
     });
 }
 

@@ -5,75 +5,21 @@ use std::{panic::Location, task::Waker, time::Duration};
 
 use proptest::{collection::vec, option, prelude::*};
 
-use super::Ledger;
+use super::{
+    Ledger,
+    events::{Event, event},
+};
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Rest, Warmth},
+    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Need, Rest, Warmth},
     gate::Pause,
     limits::{Limits, Order},
     manager::Reason,
-    queue::{End, Look, Priority, Ticket},
+    queue::{End, Look, Ticket},
     seats::Seats,
     slots::Claim,
 };
 
 type Right = Claim<()>;
-
-#[derive(Clone, Debug)]
-enum Event {
-    Acquire(Priority),
-    TryAcquire,
-    Take,
-    Put(usize),
-    Collect(usize),
-    Cancel(usize),
-    Return(usize),
-    Discard(usize),
-    Detach(usize),
-    Pause(usize),
-    Resume(usize),
-    Created(usize),
-    CreateFailed(usize),
-    CreateLost(usize),
-    Destroyed(usize),
-    WarmUp(usize),
-    LeaveWarmUp(usize),
-    Resize(usize),
-    Reorder(Order),
-    Refresh,
-    Expire,
-    Pass,
-    Close,
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let n = 0..16_usize;
-    let priority = prop_oneof![1 => Just(Priority::Low), 4 => Just(Priority::Normal), 1 => Just(Priority::High)];
-    prop_oneof![
-        6 => priority.prop_map(Event::Acquire),
-        1 => Just(Event::TryAcquire),
-        4 => Just(Event::Take),
-        4 => n.clone().prop_map(Event::Put),
-        4 => n.clone().prop_map(Event::Collect),
-        2 => n.clone().prop_map(Event::Cancel),
-        4 => n.clone().prop_map(Event::Return),
-        1 => n.clone().prop_map(Event::Discard),
-        1 => n.clone().prop_map(Event::Detach),
-        1 => n.clone().prop_map(Event::Pause),
-        1 => n.clone().prop_map(Event::Resume),
-        4 => n.clone().prop_map(Event::Created),
-        1 => n.clone().prop_map(Event::CreateFailed),
-        1 => n.clone().prop_map(Event::CreateLost),
-        3 => n.clone().prop_map(Event::Destroyed),
-        1 => (1..6_usize).prop_map(Event::WarmUp),
-        1 => n.clone().prop_map(Event::LeaveWarmUp),
-        1 => (1..6_usize).prop_map(Event::Resize),
-        1 => prop_oneof![Just(Order::Hot), Just(Order::Rotate)].prop_map(Event::Reorder),
-        1 => Just(Event::Refresh),
-        1 => Just(Event::Expire),
-        2 => Just(Event::Pass),
-        1 => Just(Event::Close),
-    ]
-}
 
 /// What everybody outside the ledger has: who holds which right, and who waits.
 #[derive(Default)]
@@ -82,7 +28,12 @@ struct Outside {
     recycling: Vec<Right>,
     creating: Vec<Right>,
     destroying: Vec<Right>,
-    waiting: Vec<(Ticket, Priority)>,
+    waiting: Vec<(Ticket, Need)>,
+    /// How many wanted a new resource, and how many were destroyed for them: no more, unless a slot that was
+    /// theirs came to nothing.
+    wanted_new: usize,
+    replaced: usize,
+    came_to_nothing: bool,
     warming: Vec<Ticket>,
     /// Events that brought a create into being or ended one.
     creates: usize,
@@ -151,6 +102,7 @@ impl Model {
         self.outside.creating.extend(creates);
         for (right, why) in destroys {
             assert!(why != Reason::Closed || self.outside.closed);
+            self.outside.replaced += usize::from(why == Reason::Replaced);
             self.outside.destroying.push(right);
         }
         self.outside.pause = pause.or(self.outside.pause);
@@ -179,10 +131,17 @@ impl Model {
     fn step(&mut self, event: Event) {
         let idle = self.idle();
         let outside = &mut self.outside;
+        let upsets = matches!(
+            event,
+            Event::Resize(_) | Event::Refresh | Event::CreateLost(_)
+        );
+        outside.came_to_nothing |= upsets;
         let effects = match event {
-            Event::Acquire(priority) => {
+            Event::Acquire(priority, need) => {
                 let before = self.ledger.lock().status();
+                outside.wanted_new += usize::from(need == Need::New);
                 let ask = Ask {
+                    need,
                     priority,
                     caller: Location::caller(),
                     end: End::Back,
@@ -192,17 +151,19 @@ impl Model {
                 let admission = self.ledger.lock().acquire(ask, &mut spare, || 0);
                 match admission {
                     Admission::Lent(right) => {
-                        assert!(before.idle > 0 && before.waiting == 0);
+                        assert!(before.idle > 0 && before.waiting == 0 && need == Need::Any);
                         return self.took(&idle, right);
                     }
                     Admission::Creates(ticket, effects) => {
-                        assert!(before.idle == 0 && before.size < before.max_size);
-                        outside.waiting.push((ticket, priority));
+                        let room = before.size < before.max_size;
+                        let is_apart = need == Need::New && before.waiting == 0;
+                        assert!(before.idle == 0 && room || is_apart);
+                        outside.waiting.push((ticket, need));
                         effects
                     }
                     Admission::Queued(ticket, _) => {
                         assert_eq!(before.idle, 0);
-                        outside.waiting.push((ticket, priority));
+                        outside.waiting.push((ticket, need));
                         return;
                     }
                     Admission::Saturated { waiters } => {
@@ -211,7 +172,8 @@ impl Model {
                         return;
                     }
                     Admission::CircuitOpen(_) => {
-                        assert!(outside.pause.is_some() && before.idle == 0);
+                        let must_create = before.idle == 0 || need == Need::New;
+                        assert!(outside.pause.is_some() && must_create);
                         return;
                     }
                     Admission::Closed => {
@@ -253,19 +215,21 @@ impl Model {
                 }
             }
             Event::Collect(n) => {
-                let Some((ticket, priority)) = Self::take(&mut outside.waiting, n) else {
+                let Some((ticket, need)) = Self::take(&mut outside.waiting, n) else {
                     return;
                 };
                 let mut spare = Some(Waker::noop().clone());
                 match self.ledger.lock().look(ticket, Waker::noop(), &mut spare) {
-                    Look::Granted(Grant::Used(right) | Grant::Fresh(right)) => {
+                    Look::Granted(Grant::Used(right)) => {
+                        assert_eq!(need, Need::Any);
                         outside.in_use.push(right);
                     }
+                    Look::Granted(Grant::Fresh(right)) => outside.in_use.push(right),
                     Look::Granted(Grant::Failed(Failure::Error(_))) => {}
                     Look::Granted(Grant::Failed(_)) => unreachable!("none is told so here"),
                     Look::Granted(Grant::CircuitOpen(_)) => {}
                     Look::Granted(Grant::Closed) => assert!(outside.closed),
-                    Look::Waiting(ticket) => outside.waiting.push((ticket, priority)),
+                    Look::Waiting(ticket) => outside.waiting.push((ticket, need)),
                     Look::NeedsWaker(_) => unreachable!("there is one"),
                 }
                 return;
@@ -413,23 +377,26 @@ impl Model {
 
     /// The invariants of the ledger, by what everybody outside has.
     fn check(&mut self) {
-        let (status, may_create) = {
-            let mut ledger = self.ledger.lock();
-            let limits = *ledger.limits();
-            (ledger.status(), ledger.books.gate.concurrency(&limits))
-        };
+        let mut ledger = self.ledger.lock();
+        let limits = *ledger.limits();
+        let (status, may_create) = (ledger.status(), ledger.books.gate.concurrency(&limits));
+        let (unclaimed, running) = (ledger.unclaimed(), ledger.running());
+        let (apart, postponed) = (ledger.books.renewals.len(), ledger.books.postponed.len());
+        let heaviest = ledger.books.warm_ups.heaviest();
+        drop(ledger);
         let outside = &mut self.outside;
         assert_eq!(
             may_create == 0,
             outside.pause.is_some(),
             "a pause that nobody ends"
         );
-        assert_eq!(status.creating, outside.creating.len());
+        assert_eq!(status.creating, outside.creating.len() + postponed);
+        assert!(postponed <= apart && (postponed == 0 || running >= may_create));
         assert_eq!(status.recycling, outside.recycling.len());
         assert_eq!(status.destroying, outside.destroying.len());
         // What is in use and in nobody's hands has been granted and not been collected yet.
         let granted = status.in_use - outside.in_use.len();
-        assert!(granted + status.waiting <= outside.waiting.len());
+        assert!(granted + status.waiting + apart <= outside.waiting.len());
         let states = [
             status.idle,
             status.creating,
@@ -439,7 +406,7 @@ impl Model {
         ];
         assert_eq!(status.size, states.iter().sum::<usize>());
         // Each create ended, or occupies a slot.
-        assert_eq!(outside.creates, outside.ended + status.size);
+        assert_eq!(outside.creates + postponed, outside.ended + status.size);
         assert!(status.size <= outside.bound);
         if status.size <= outside.max_size {
             outside.bound = outside.max_size;
@@ -448,20 +415,20 @@ impl Model {
             outside.bound = status.size;
         }
         assert_eq!(status.debt, status.size.saturating_sub(status.max_size));
+        assert!(outside.replaced <= outside.wanted_new || outside.came_to_nothing);
         if status.waiting > 0 {
             assert_eq!(status.idle, 0);
             assert!(!outside.closed);
-            let covered = status.waiting.min(may_create);
-            assert!(status.size >= status.max_size || status.creating >= covered);
+            let covered = unclaimed >= status.waiting || running >= may_create;
+            assert!(status.size >= status.max_size || covered);
         }
-        let heaviest = self.ledger.lock().books.warm_ups.heaviest();
         if heaviest > 0 {
             let existing = status.idle + status.in_use + status.recycling;
             assert!(existing < heaviest && heaviest <= status.max_size);
             // One that is going away is made up for once it is gone.
             let missing = heaviest.saturating_sub(existing + status.destroying);
-            let covered = missing.min(may_create);
-            assert!(status.size >= status.max_size || status.creating >= covered);
+            let covered = status.creating >= missing || running >= may_create;
+            assert!(status.size >= status.max_size || covered);
         }
         if outside.closed {
             assert_eq!((status.idle, heaviest), (0, 0));

@@ -75,7 +75,7 @@ impl<R, E> Session<'_, R, E> {
         if self.books.warm_ups.waiting() == 0 {
             return 0;
         }
-        let coming = self.books.records.count(State::Creating);
+        let coming = self.unclaimed() + self.books.renewals.len();
         let heaviest = self.books.warm_ups.heaviest();
         heaviest.saturating_sub(self.existing() + coming)
     }

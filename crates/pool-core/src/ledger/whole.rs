@@ -36,11 +36,15 @@ impl<R, E> Session<'_, R, E> {
         }
         self.slots.set_order(limits.order);
         self.raise();
+        let renewals = self.shrink_renewals();
         while self.is_over() {
             let Some(claim) = self.slots.take_last() else {
                 break;
             };
             self.doom(claim, Reason::Shrunk, &mut effects);
+        }
+        for spot in renewals {
+            self.renew_again(spot, &mut effects);
         }
         self.refuse_warm_ups(&mut effects);
         self.cover(&mut effects);
@@ -119,6 +123,7 @@ impl<R, E> Session<'_, R, E> {
         }
         self.books.closed = true;
         effects.rest().wakes = self.books.queue.grant_where(|_| true, || Grant::Closed);
+        self.close_renewals(&mut effects);
         self.close_warm_ups(&mut effects);
         self.raise();
         while let Some(claim) = self.slots.take_last() {

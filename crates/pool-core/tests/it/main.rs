@@ -11,6 +11,7 @@ mod creates;
 mod deadline;
 mod failures;
 mod fairness;
+mod fresh;
 #[cfg(feature = "deadpool")]
 mod from_deadpool;
 mod guards;

@@ -18,7 +18,15 @@ type Acquired = Result<OwnedGuard<Scripted>, AcquireError<Told>>;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-const OPERATIONS: [&str; 4] = ["create", "recycle", "reset", "destroy"];
+/// The last two as part of an acquire that wants a new resource while an idle one has its place.
+const OPERATIONS: [&str; 6] = [
+    "create",
+    "recycle",
+    "reset",
+    "destroy",
+    "destroy for a new one",
+    "create of a new one",
+];
 
 const ENDS: [&str; 5] = ["ok", "error", "slow", "hang", "panic"];
 
@@ -71,12 +79,18 @@ impl Case {
                     manager.on_reset(step);
                     first.verdict = Verdict::Reset;
                 }
+                "destroy for a new one" => {
+                    manager.on_destroy(step);
+                }
+                "create of a new one" => {
+                    manager = manager.on_create(step);
+                }
                 _ => {
                     manager.on_destroy(step);
                     first.verdict = Verdict::Destroy;
                 }
             }
-            if self.operation == "recycle" {
+            if self.operation == "recycle" || self.is_fresh() {
                 drop(first);
             } else {
                 // The operation is the return: it is what is dropped halfway.
@@ -87,10 +101,17 @@ impl Case {
                 return self.check(&manager, &pool, &gate, waiter).await;
             }
         }
-        let acquire = pool.acquire_owned();
+        let mut acquire = pool.acquire_owned();
+        if self.is_fresh() {
+            acquire = acquire.fresh();
+        }
         let waiter = self.contended.then(|| tokio::spawn(pool.acquire_owned()));
         self.poll_and_drop(pin!(acquire), &gate).await;
         self.check(&manager, &pool, &gate, waiter).await;
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.operation.ends_with("a new one")
     }
 
     /// The last poll but one comes after the gate has opened.

@@ -5,6 +5,7 @@ mod cap;
 mod closing;
 mod directory;
 mod fairness;
+mod fresh;
 mod reconfigure;
 mod storm;
 mod texts;

@@ -47,6 +47,7 @@ async fn caller(pool: KeyedPool<Family>, number: u64, keys: u64, detach: Detach)
                 continue;
             }
             1 => acquire = acquire.deadline(Duration::from_nanos(next(&mut random) % 20_000)),
+            2 => acquire = acquire.fresh(),
             _ => {}
         }
         let Ok(mut guard) = acquire.await else {
