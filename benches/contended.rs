@@ -1,14 +1,17 @@
-//! What does it cost when most have to wait?
+//! What does it cost when most have to wait, how long do they, and does each get its turn?
 //!
 //! Many more tasks than there are objects (or permits); each acquires, lets others run while it
 //! holds, and gives back, over and over. One operation is all of that: with everybody waiting, most
-//! of it is the runtime's scheduler, which all contenders pay alike.
+//! of it is the runtime's scheduler, which all contenders pay alike. Without that yield the hold is
+//! trivial: then nobody waits for long, and what the pool itself costs two threads is what one sees.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pool_bench::lender::{Deadpool, PoolGuard, Semaphore, TokioSemaphore};
-use pool_bench::{Contest, Crowd, Flavor, Held, Question};
+use pool_bench::lender::{
+    Asyncband, Bb8, Deadpool, Fastpool, MeaSemaphore, PoolGuard, Semaphore, TokioSemaphore,
+};
+use pool_bench::{Aspect, Contest, Crowd, Flavor, Held, Idle, Question};
 
 /// Long beside the start of the tasks, which is in it.
 const TURN: Duration = Duration::from_millis(25);
@@ -16,20 +19,60 @@ const TURN: Duration = Duration::from_millis(25);
 fn main() -> ExitCode {
     let text = "What does it cost to acquire, hold over a yield and give back, when most wait?";
     Question::new("contended", text)
-        .contest(Flavor::CurrentThread, |flavor| contest(flavor, 64, 4))
-        .contest(Flavor::MultiThread, |flavor| contest(flavor, 64, 4))
-        .contest(Flavor::CurrentThread, |flavor| contest(flavor, 256, 16))
-        .contest(Flavor::MultiThread, |flavor| contest(flavor, 256, 16))
+        .contest(Flavor::CurrentThread, |flavor| yielding(flavor, 64, 4))
+        .contest(Flavor::MultiThread, |flavor| yielding(flavor, 64, 4))
+        .contest(Flavor::CurrentThread, |flavor| yielding(flavor, 256, 16))
+        .contest(Flavor::MultiThread, |flavor| yielding(flavor, 256, 16))
+        .contest(Flavor::MultiThread, |flavor| trivial(flavor, 256, 16))
+        .contest(Flavor::MultiThread, |flavor| scheduled(flavor, 2, 1))
+        .contest(Flavor::MultiThread, |flavor| scheduled(flavor, 256, 1))
+        .contest(Flavor::MultiThread, |flavor| scheduled(flavor, 256, 2))
+        .contest(Flavor::MultiThread, |flavor| scheduled(flavor, 256, 256))
         .ask()
 }
 
-fn contest(flavor: Flavor, tasks: u64, size: usize) -> Contest {
+fn yielding(flavor: Flavor, tasks: u64, size: usize) -> Contest {
+    Contest::new(format!("{tasks} tasks on {size}, {flavor}"))
+        .contender(Crowd::new(tasks, Held(Deadpool::new(size))))
+        .contender(Crowd::new(tasks, Held(Bb8::new(size))))
+        .contender(Crowd::new(tasks, Held(Fastpool::new(size))))
+        .contender(Crowd::new(tasks, Held(Asyncband::new(size))))
+        .contender(Crowd::new(tasks, Held(PoolGuard::new(size))))
+        .contender(Crowd::new(tasks, Held(TokioSemaphore::new(size))))
+        .contender(Crowd::new(tasks, Held(MeaSemaphore::new(size))))
+        .contender(Crowd::new(tasks, Held(Semaphore::new(size))))
+        .against("deadpool")
+        .against("tokio semaphore")
+        .aspect(Aspect::Waits)
+        .aspect(Aspect::Shares)
+        .turn(TURN)
+}
+
+fn trivial(flavor: Flavor, tasks: u64, size: usize) -> Contest {
+    Contest::new(format!("{tasks} tasks on {size}, trivial hold, {flavor}"))
+        .contender(Crowd::new(tasks, Idle(Deadpool::new(size))))
+        .contender(Crowd::new(tasks, Idle(Bb8::new(size))))
+        .contender(Crowd::new(tasks, Idle(Fastpool::new(size))))
+        .contender(Crowd::new(tasks, Idle(Asyncband::new(size))))
+        .contender(Crowd::new(tasks, Idle(PoolGuard::new(size))))
+        .contender(Crowd::new(tasks, Idle(TokioSemaphore::new(size))))
+        .contender(Crowd::new(tasks, Idle(MeaSemaphore::new(size))))
+        .contender(Crowd::new(tasks, Idle(Semaphore::new(size))))
+        .against("deadpool")
+        .against("asyncband")
+        .against("mea semaphore")
+        .aspect(Aspect::Shares)
+        .turn(TURN)
+}
+
+/// Where tokio's scheduler is the limit: is the pool ever below the semaphore alone?
+fn scheduled(flavor: Flavor, tasks: u64, size: usize) -> Contest {
     Contest::new(format!("{tasks} tasks on {size}, {flavor}"))
         .contender(Crowd::new(tasks, Held(Deadpool::new(size))))
         .contender(Crowd::new(tasks, Held(PoolGuard::new(size))))
         .contender(Crowd::new(tasks, Held(TokioSemaphore::new(size))))
         .contender(Crowd::new(tasks, Held(Semaphore::new(size))))
-        .against("deadpool")
         .against("tokio semaphore")
+        .against("deadpool")
         .turn(TURN)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use crate::shell::{Failure, Result, fail};
-use crate::{deny, docs, lint, loom, macos_check, msrv, test, tidy, windows};
+use crate::{deny, docs, instructions, lint, loom, macos_check, msrv, test, tidy, windows};
 
 /// Run everything that must pass before a change lands.
 ///
@@ -49,6 +49,8 @@ enum Section {
     Test,
     /// The loom models
     Loom,
+    /// Acquire and release cost no more instructions than before
+    Instructions,
     /// The tests as Windows programs
     Windows,
     /// The libraries type-check for macOS
@@ -106,6 +108,7 @@ impl Section {
             Section::Book => docs::book(),
             Section::Test => test::run(&test::Options::default()),
             Section::Loom => loom::run(&loom::Options::default()),
+            Section::Instructions => instructions::run(&instructions::Options::default()),
             Section::Windows => windows::run(&windows::Options::default()),
             Section::MacosCheck => macos_check::run(&macos_check::Options::default()),
         }

@@ -34,6 +34,7 @@ fn cargo() -> Cmd {
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     Cmd::cargo()
         .args(["test", "--package", "pool-core", "--lib", "--release"])
+        .args(["--features", "keyed"])
         .arg("--target-dir")
         .arg(workspace::target().join("loom"))
         .env("RUSTFLAGS", format!("{flags} --cfg loom").trim_start())

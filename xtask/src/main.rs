@@ -2,7 +2,7 @@
 //!
 //! One file a command, each of which starts with its options (whose comments are its `--help`) and
 //! its `run`. What several commands stand on comes last: [`cross`] (another target, with a standard
-//! library built from source), [`leftovers`] (which processes outlived the tests), [`shell`] (the
+//! library built from source), [`debian`] (packages that are missing), [`leftovers`] (which processes outlived the tests), [`shell`] (the
 //! only place that starts programs) and [`workspace`] (where things are).
 //!
 //! This crate depends on no crate of ours: it must build, and be able to say what is wrong, while
@@ -13,6 +13,7 @@ mod ci;
 mod demo;
 mod deny;
 mod docs;
+mod instructions;
 mod lint;
 mod loom;
 mod macos_check;
@@ -22,6 +23,7 @@ mod tidy;
 mod windows;
 
 mod cross;
+mod debian;
 mod leftovers;
 mod nextest;
 mod shell;
@@ -44,6 +46,7 @@ enum Command {
     Demo(demo::Options),
     Test(test::Options),
     Bench(bench::Options),
+    Instructions(instructions::Options),
     Ci(ci::Options),
     Lint(lint::Options),
     Loom(loom::Options),
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Instructions(options) => instructions::run(&options),
         Command::Ci(options) => ci::run(&options),
         Command::Lint(options) => lint::run(&options),
         Command::Loom(options) => loom::run(&options),

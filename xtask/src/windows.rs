@@ -5,13 +5,13 @@
 //! documented there, so that a fault in our use of them shows here already. What Wine can't do,
 //! the tests notice at run time and skip; the list of what they skipped and why is printed last.
 
-mod debian;
 mod skips;
 mod wine;
 
 use clap::Args;
 
 use crate::cross::{self, Cross};
+use crate::debian::Packages;
 use crate::leftovers::Mark;
 use crate::nextest;
 use crate::shell::{Cmd, Result, at, fail};
@@ -98,15 +98,36 @@ fn under_wine(options: &Options) -> Result {
     left.unwrap_or(Ok(()))
 }
 
+/// A rustc with the sources of its standard library, a linker, and Wine.
+const PACKAGES_OF_DEBIAN: [&str; 4] = [
+    "rustc-web",
+    "rust-web-src",
+    "gcc-mingw-w64-x86-64",
+    "wine64",
+];
+
+fn packages() -> Packages {
+    Packages {
+        user: "the Windows tests",
+        names: &PACKAGES_OF_DEBIAN,
+        elsewhere: format!(
+            "`rustup target add {TARGET}`, a MinGW-w64 gcc ({}) and a 64-bit Wine. On Debian the \
+             packages {} are enough; elsewhere, install the like by hand",
+            wine::GCC,
+            PACKAGES_OF_DEBIAN.join(" "),
+        ),
+    }
+}
+
 /// Sees to it that there is a compiler, a linker and Wine.
 fn prepare() -> Result<Cross> {
     if let Some(cross) = ready() {
         return Ok(cross);
     }
-    debian::install()?;
+    packages().install()?;
     ready().map_or_else(
         || {
-            let packages = debian::PACKAGES.join(", ");
+            let packages = PACKAGES_OF_DEBIAN.join(", ");
             fail(format!(
                 "with {packages} installed there still is no rustc for {TARGET}, no {} or no Wine",
                 wine::GCC

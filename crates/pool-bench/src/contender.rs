@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::queueing::Waits;
+
 /// Something whose cost is compared with that of others.
 ///
 /// It takes its own time, so that the loop around the operations is its own code: nothing is
@@ -44,6 +46,20 @@ pub trait Contender: Send {
 
     /// Does about so many operations and takes the time. At least one.
     async fn round(&mut self, ops: u64) -> Lap;
+
+    /// Does about so many operations, and says how long each of them waited. `None` where there is
+    /// nobody to wait for.
+    async fn waits(&mut self, ops: u64) -> Option<Waits> {
+        let _ = ops;
+        None
+    }
+
+    /// Does about so many operations, and says how they were [shared](crate::least_share). `None`
+    /// where there is nobody to share with.
+    async fn least_share(&mut self, ops: u64) -> Option<f64> {
+        let _ = ops;
+        None
+    }
 }
 
 /// How long some operations took.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::contender::Contender;
 use crate::order::Orders;
 use crate::plan::Plan;
+use crate::queueing::Queueing;
 use crate::ratio::{Ratio, Spread};
 
 /// Contenders that do the same thing, and those among them that the others are compared with.
@@ -55,6 +56,17 @@ pub struct Contest {
     turn: Duration,
     contenders: Vec<Box<dyn Contender>>,
     references: Vec<String>,
+    aspects: Vec<Aspect>,
+}
+
+/// What a contest looks at beside the times: after the rounds, in passes of its own, so that the
+/// looking slows nothing down that is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aspect {
+    /// How long single operations wait.
+    Waits,
+    /// How evenly the turns are shared.
+    Shares,
 }
 
 /// What came out of a [`Contest`].
@@ -77,6 +89,9 @@ pub struct Entry {
     pub time: Spread,
     /// Its nanoseconds for one operation, round by round.
     pub times: Vec<f64>,
+    /// What else was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queueing: Option<Queueing>,
 }
 
 /// Why a contest has no result.
@@ -121,6 +136,7 @@ impl Contest {
             turn: Self::TURN,
             contenders: Vec::new(),
             references: Vec::new(),
+            aspects: Vec::new(),
         }
     }
 
@@ -140,6 +156,12 @@ impl Contest {
     /// About how long one contender's turn in a round is; [`TURN`](Self::TURN) by default.
     pub fn turn(mut self, turn: Duration) -> Self {
         self.turn = turn;
+        self
+    }
+
+    /// Looks at this too; may be said of several.
+    pub fn aspect(mut self, aspect: Aspect) -> Self {
+        self.aspects.push(aspect);
         self
     }
 
@@ -173,7 +195,9 @@ impl Contest {
             for contender in &mut self.contenders {
                 contender.round(1).await;
             }
-            return Ok(self.standings(0, &references, Vec::new()));
+            let ops = vec![1; self.contenders.len()];
+            self.queueing(&ops, plan).await;
+            return Ok(self.standings(0, &references, Vec::new(), Vec::new()));
         }
         let mut ops = Vec::new();
         for contender in &mut self.contenders {
@@ -193,7 +217,31 @@ impl Contest {
                 times[turn].push(lap.ns_per_op());
             }
         }
-        Ok(self.standings(plan.rounds(), &references, times))
+        let queueing = self.queueing(&ops, plan).await;
+        Ok(self.standings(plan.rounds(), &references, times, queueing))
+    }
+
+    /// All aspects of each contender, pass by pass as the rounds were.
+    async fn queueing(&mut self, ops: &[u64], plan: Plan) -> Vec<Option<Queueing>> {
+        let mut waits = vec![Vec::new(); self.contenders.len()];
+        let mut shares = vec![Vec::new(); self.contenders.len()];
+        for order in Orders::new(self.contenders.len()).take(plan.passes()) {
+            for index in order {
+                let contender = &mut self.contenders[index];
+                for aspect in &self.aspects {
+                    match aspect {
+                        Aspect::Waits => waits[index].extend(contender.waits(ops[index]).await),
+                        Aspect::Shares => {
+                            shares[index].extend(contender.least_share(ops[index]).await);
+                        }
+                    }
+                }
+            }
+        }
+        let passes = waits.iter().zip(&shares);
+        passes
+            .map(|(waits, shares)| Queueing::of(waits, shares))
+            .collect()
     }
 
     fn positions_of_references(&self) -> Result<Vec<usize>, ContestError> {
@@ -217,25 +265,33 @@ impl Contest {
     }
 
     /// From the times of each contender and, last, the main reference's second ones.
-    fn standings(self, rounds: usize, references: &[usize], times: Vec<Vec<f64>>) -> Standings {
-        let entry = |name: String, own: &[f64]| {
+    fn standings(
+        self,
+        rounds: usize,
+        references: &[usize],
+        times: Vec<Vec<f64>>,
+        queueing: Vec<Option<Queueing>>,
+    ) -> Standings {
+        let entry = |name: String, own: &[f64], queueing: Option<Queueing>| {
             let ratio = |&reference: &usize| Ratio::of(own, &times[reference]);
             Some(Entry {
                 name,
                 ratios: references.iter().map(ratio).collect::<Option<_>>()?,
                 time: Spread::of(own)?,
                 times: own.to_vec(),
+                queueing,
             })
         };
         let mut entries: Vec<_> = self
             .names()
             .zip(&times)
-            .filter_map(|(name, own)| entry(name.to_owned(), own))
+            .zip(queueing)
+            .filter_map(|((name, own), queueing)| entry(name.to_owned(), own, queueing))
             .collect();
         if let Some(again) = times.last() {
             let name = format!("{}, again", self.references[0]);
             let place = entries.len().min(references[0] + 1);
-            entries.splice(place..place, entry(name, again));
+            entries.splice(place..place, entry(name, again, None));
         }
         Standings {
             title: self.title,
@@ -300,6 +356,7 @@ impl fmt::Debug for Contest {
             .field("turn", &self.turn)
             .field("contenders", &self.names().collect::<Vec<_>>())
             .field("references", &self.references)
+            .field("aspects", &self.aspects)
             .finish()
     }
 }

@@ -1,17 +1,28 @@
 //! What can be borrowed and given back: one adapter for each, ours and those of others.
 
+mod asyncband_pool;
+mod bb8_pool;
 mod cas_pair;
 mod deadpool_managed;
+mod fastpool_bounded;
+mod mea_semaphore;
 mod ours;
+mod renamed;
 mod tokio_semaphore;
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use crate::work::Work;
 
+pub use asyncband_pool::Asyncband;
+pub use bb8_pool::Bb8;
 pub use cas_pair::CasPair;
 pub use deadpool_managed::Deadpool;
+pub use fastpool_bounded::Fastpool;
+pub use mea_semaphore::MeaSemaphore;
 pub use ours::{PoolGuard, PoolOwnedGuard, PoolTryAcquire, Semaphore};
+pub use renamed::Renamed;
 pub use tokio_semaphore::TokioSemaphore;
 
 /// What pools lend here: large enough that to move it about costs something, as a connection does.
@@ -109,6 +120,16 @@ impl<L: Lender> Work for Held<L> {
         black_box(&lease);
         tokio::task::yield_now().await;
         drop(lease);
+    }
+
+    async fn once_timed(&self) -> Duration {
+        let start = Instant::now();
+        let lease = self.0.lend().await;
+        let waited = start.elapsed();
+        black_box(&lease);
+        tokio::task::yield_now().await;
+        drop(lease);
+        waited
     }
 }
 

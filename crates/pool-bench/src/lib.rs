@@ -3,7 +3,9 @@
 //! A [`Contender`] does some operations and says how long they took. A [`Contest`] runs contenders
 //! round by round in one process, so that whatever disturbs the machine disturbs all of them, and
 //! compares them within each round. What comes out, the [`Standings`], are ratios with their
-//! spread; a ratio that means nothing says so. Times of the clock are shown for context alone.
+//! spread; a ratio that means nothing says so. Times of the clock are shown for context alone. How
+//! long single operations wait, and who gets how many turns, is looked at in passes of its own
+//! ([`Queueing`]).
 //!
 //! The questions are files in `benches/`, each a [`Question`] made of contests. What they have in
 //! common is here: [`Work`] that is done [`Alone`] or by a [`Crowd`], on what a [`Lender`] lends
@@ -16,8 +18,9 @@ mod baseline;
 mod report;
 mod contest;
 mod order;
-mod ratio;
 mod contender;
+mod queueing;
+mod ratio;
 mod plan;
 mod flavor;
 mod work;
@@ -27,11 +30,12 @@ mod program;
 mod sys;
 
 pub use contender::{Contender, Lap};
-pub use contest::{Contest, ContestError, Entry, Standings};
+pub use contest::{Aspect, Contest, ContestError, Entry, Standings};
 pub use flavor::Flavor;
 pub use lender::{Held, Idle, Lender};
 pub use plan::Plan;
 pub use program::Program;
 pub use question::Question;
+pub use queueing::{Queueing, Waits, least_share};
 pub use ratio::{Ratio, Spread, Verdict};
 pub use work::{Alone, Crowd, Work};

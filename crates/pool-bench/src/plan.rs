@@ -28,4 +28,14 @@ impl Plan {
             Self::Trial => 0,
         }
     }
+
+    /// How many passes there are for what is looked at beside the times.
+    #[must_use]
+    pub fn passes(self) -> usize {
+        match self {
+            Self::Full => 21,
+            Self::Quick => 5,
+            Self::Trial => 1,
+        }
+    }
 }

@@ -1,12 +1,15 @@
 //! What is done over and over, and by how many.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use crate::contender::{Contender, Lap};
+use crate::queueing::{Waits, least_share};
 
 /// One operation that can be done over and over.
 ///
@@ -37,6 +40,16 @@ pub trait Work: Send + Sync + 'static {
 
     /// Does it once.
     fn once(&self) -> impl Future<Output = ()> + Send;
+
+    /// Does it once, and says how long that part of it took in which it may have had to wait: all
+    /// of it, unless it says otherwise.
+    fn once_timed(&self) -> impl Future<Output = Duration> + Send {
+        async {
+            let start = Instant::now();
+            self.once().await;
+            start.elapsed()
+        }
+    }
 }
 
 /// One task does the work.
@@ -104,6 +117,49 @@ impl<W: Work> Crowd<W> {
         let work = Arc::new(work);
         Self { tasks, work }
     }
+
+    /// The tasks begin together, and end when they have had so many turns together: how many each
+    /// gets of them is its own affair.
+    async fn compete(&self, ops: u64, clock: Clock) -> Vec<Turns> {
+        let start = Arc::new(Barrier::new(self.tasks as usize));
+        let all = Arc::new(AtomicU64::new(0));
+        let mut tasks = JoinSet::new();
+        for _ in 0..self.tasks {
+            let (work, start, all) = (Arc::clone(&self.work), Arc::clone(&start), Arc::clone(&all));
+            tasks.spawn(async move {
+                let mut turns = Turns::default();
+                start.wait().await;
+                while all.fetch_add(1, Ordering::Relaxed) < ops {
+                    turns.count += 1;
+                    match clock {
+                        Clock::Stopped => work.once().await,
+                        Clock::Runs => {
+                            let waited = work.once_timed().await.as_nanos();
+                            turns.waits.push(u64::try_from(waited).unwrap_or(u64::MAX));
+                        }
+                    }
+                }
+                turns
+            });
+        }
+        // Panics when one of them did.
+        tasks.join_all().await
+    }
+}
+
+/// Whether single turns are timed, which costs more than some of them.
+#[derive(Clone, Copy)]
+enum Clock {
+    Stopped,
+    Runs,
+}
+
+/// The turns of one task.
+#[derive(Default)]
+struct Turns {
+    count: u64,
+    /// In nanoseconds, where they were timed.
+    waits: Vec<u64>,
 }
 
 #[async_trait]
@@ -135,6 +191,17 @@ impl<W: Work> Contender for Crowd<W> {
             ops: share * self.tasks,
             elapsed,
         }
+    }
+
+    async fn waits(&mut self, ops: u64) -> Option<Waits> {
+        let turns = self.compete(ops, Clock::Runs).await;
+        Waits::of(turns.into_iter().flat_map(|turns| turns.waits).collect())
+    }
+
+    async fn least_share(&mut self, ops: u64) -> Option<f64> {
+        let turns = self.compete(ops, Clock::Stopped).await;
+        let counts: Vec<_> = turns.iter().map(|turns| turns.count).collect();
+        least_share(&counts)
     }
 }
 
@@ -170,6 +237,25 @@ mod tests {
         }
     }
 
+    /// Lets nobody but the first one do it a second time.
+    #[derive(Default)]
+    struct Starves(AtomicU64);
+
+    impl Work for Starves {
+        fn name(&self) -> &str {
+            "starves"
+        }
+
+        async fn once(&self) {
+            let turn = self.0.fetch_add(1, Ordering::Relaxed);
+            if (1..=2).contains(&turn) {
+                while self.0.load(Ordering::Relaxed) < 100 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
     struct Count(AtomicU64);
 
     impl Work for Count {
@@ -200,5 +286,25 @@ mod tests {
         let mut crowd = Crowd::new(4, Pairs::new());
         assert_eq!(crowd.round(9).await.ops, 12);
         assert_eq!(crowd.work.done.load(Ordering::Relaxed), 12);
+    }
+
+    #[tokio::test]
+    async fn whoever_starves_in_a_crowd_is_seen() {
+        let mut crowd = Crowd::new(3, Starves::default());
+        let share = crowd.least_share(120).await.unwrap();
+        // One turn where the mean is forty.
+        assert!(share < 0.1, "{share}");
+        let mut alone = Alone(Starves::default());
+        assert_eq!(
+            (alone.waits(9).await, alone.least_share(9).await),
+            (None, None)
+        );
+    }
+
+    #[tokio::test]
+    async fn the_waits_of_a_crowd_are_as_many_as_its_turns() {
+        let mut crowd = Crowd::new(4, Count(AtomicU64::new(0)));
+        assert!(crowd.waits(100).await.is_some());
+        assert_eq!(crowd.work.0.load(Ordering::Relaxed), 100);
     }
 }

@@ -168,6 +168,8 @@ struct Attempt<H: Borrow<Semaphore>> {
 enum State {
     Start,
     Queued(Ticket),
+    /// As queued, with the waker in place.
+    Asleep(Ticket),
     Done,
 }
 
@@ -226,6 +228,11 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
                         return Poll::Ready(outcome);
                     }
                 }
+                State::Asleep(ticket) => {
+                    self.state = State::Queued(ticket);
+                    let waited = ready!(self.poll_deadline(cx));
+                    return Poll::Ready(Err(self.give_up(waited)));
+                }
                 State::Queued(ticket) => match self.look(ticket, cx.waker()) {
                     Ok(Answer::Granted) => return Poll::Ready(Ok(self.held())),
                     Ok(Answer::Closed) => return Poll::Ready(Err(PermitError::Closed)),
@@ -233,17 +240,7 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
                         let (requested, total) = (self.count, self.home().total());
                         return Poll::Ready(Err(PermitError::TooLarge { requested, total }));
                     }
-                    Err(ticket) => {
-                        self.state = State::Queued(ticket);
-                        let waited = ready!(self.poll_deadline(cx));
-                        self.cancel();
-                        let (requested, total) = (self.count, self.home().total());
-                        return Poll::Ready(Err(PermitError::Timeout {
-                            waited,
-                            requested,
-                            total,
-                        }));
-                    }
+                    Err(ticket) => self.state = State::Asleep(ticket),
                 },
                 State::Done => panic!("an acquire was polled after it had ended"),
             }
@@ -253,29 +250,26 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
     /// Asks the semaphore: an outcome, or a place in its queue.
     fn enter(&mut self, waker: &Waker) -> Option<Result<Held<H>, PermitError>> {
         let requested = self.count;
-        // The waker is cloned outside the lock, and only for one that has to wait.
-        let mut spare = None;
-        loop {
-            let mut permits = self.home().permits.lock();
-            let admission = permits.acquire(requested, self.priority, &mut spare);
-            drop(permits);
-            return match admission {
-                Admission::Granted => Some(Ok(self.held())),
-                Admission::NeedsWaker => {
-                    spare = Some(waker.clone());
-                    continue;
-                }
-                Admission::Queued(ticket, woken) => {
-                    self.state = State::Queued(ticket);
-                    woken.wake();
-                    None
-                }
-                Admission::Closed => Some(Err(PermitError::Closed)),
-                Admission::Saturated { waiters } => Some(Err(PermitError::Saturated { waiters })),
-                Admission::TooLarge { total } => {
-                    Some(Err(PermitError::TooLarge { requested, total }))
-                }
-            };
+        // Cloned before the lock is taken, and dropped after it if nobody has to wait: a second visit would cost
+        // more.
+        let mut spare = Some(waker.clone());
+        let mut permits = self.home().permits.lock();
+        let admission = permits.acquire(requested, self.priority, &mut spare);
+        drop(permits);
+        match admission {
+            Admission::Granted => Some(Ok(self.held())),
+            Admission::Queued(ticket, woken) => {
+                // An urgent one may have been served where the head was not.
+                self.state = match woken.is_empty() {
+                    true => State::Asleep(ticket),
+                    false => State::Queued(ticket),
+                };
+                woken.wake();
+                None
+            }
+            Admission::Closed => Some(Err(PermitError::Closed)),
+            Admission::Saturated { waiters } => Some(Err(PermitError::Saturated { waiters })),
+            Admission::TooLarge { total } => Some(Err(PermitError::TooLarge { requested, total })),
         }
     }
 
@@ -313,8 +307,20 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
         Poll::Ready(timer.elapsed())
     }
 
+    fn give_up(&mut self, waited: Duration) -> PermitError {
+        self.cancel();
+        let (requested, total) = (self.count, self.home().total());
+        PermitError::Timeout {
+            waited,
+            requested,
+            total,
+        }
+    }
+
     fn cancel(&mut self) {
-        if let State::Queued(ticket) = std::mem::replace(&mut self.state, State::Done) {
+        if let State::Queued(ticket) | State::Asleep(ticket) =
+            std::mem::replace(&mut self.state, State::Done)
+        {
             // The waker is dropped after the lock is released.
             let (woken, _waker) = self.home().permits.lock().cancel(ticket, self.count);
             woken.wake();
@@ -323,7 +329,9 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
 
     fn ahead(&self) -> Option<usize> {
         match &self.state {
-            State::Queued(ticket) => self.home().permits.lock().ahead(ticket),
+            State::Queued(ticket) | State::Asleep(ticket) => {
+                self.home().permits.lock().ahead(ticket)
+            }
             State::Start | State::Done => None,
         }
     }
@@ -346,7 +354,7 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
 impl<H: Borrow<Semaphore>> Drop for Attempt<H> {
     #[inline]
     fn drop(&mut self) {
-        if let State::Queued(_) = self.state {
+        if let State::Queued(_) | State::Asleep(_) = self.state {
             self.cancel();
         }
     }

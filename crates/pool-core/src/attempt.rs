@@ -8,6 +8,8 @@
 //! | checking | a loan, inside the check | the resource goes back |
 //! | done | nothing | nothing |
 
+mod refusals;
+
 use std::{
     borrow::Borrow,
     panic::Location,
@@ -16,18 +18,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Handle, task::coop};
+use tokio::{
+    runtime::Handle,
+    task::{self, coop},
+};
 use tracing::Span;
 
 use crate::{
     check::{self, Check, Checked},
-    effects::{Admission, Ask, Failure, Grant, Need},
-    error::{AcquireError, AcquireTimeout, CircuitOpen, Phase},
+    effects::{Admission, Ask, Grant, Need},
+    error::AcquireError,
     foreign::Fault,
     loan::{self, Loan},
     manager::{Manager, Reason},
     observer::Event,
     park,
+    patrol::{self, Watch},
     queue::{End, Look, Priority, Ticket},
     shared::Shared,
     slots::Claim,
@@ -80,6 +86,10 @@ enum Countdown {
     Unset(Option<Duration>),
     Never,
     Running(Timer),
+    /// Somebody else runs the clock.
+    Watched(Watch),
+    /// It was watched, and has lasted so long when its time was up.
+    Over(Duration),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,8 +131,9 @@ where
 
     pub(crate) fn wait(mut self) -> Outcome<H, M> {
         self.mode = Mode::Thread;
+        // It may have been polled already, in a runtime that may be gone, or be this very thread.
+        self.see_to_itself();
         if let Countdown::Running(timer) = &mut self.countdown {
-            // It has been polled already, in a runtime that may be gone, or be this very thread.
             timer.park();
         }
         // The manager's code may need the runtime that the builder saw.
@@ -198,6 +209,7 @@ where
                     }
                 }
                 State::Again(refused) => {
+                    self.see_to_itself();
                     let outcome = self.enter(Need::Any, End::Front, cx.waker());
                     // Only now, so that what its slot is used for next finds this caller in line.
                     let (loan, why) = *refused;
@@ -238,6 +250,7 @@ where
                     }
                     Poll::Pending => {
                         self.state = State::Checking(check);
+                        self.see_to_itself();
                         ready!(self.poll_deadline(cx));
                         return Poll::Ready(Err(self.give_up()));
                     }
@@ -256,45 +269,47 @@ where
             priority,
             caller,
             end,
+            task: match (&self.countdown, self.mode, need) {
+                (Countdown::Unset(None), Mode::Task, Need::Any) => task::try_id(),
+                _ => None,
+            },
         };
-        // The waker is cloned outside the lock, and only for one that has to wait.
-        let mut spare = None;
-        loop {
-            let shared = self.shared();
-            let now = || shared.clock.now();
-            let admission = shared.ledger.lock().acquire(ask, &mut spare, now);
-            return match admission {
-                Admission::Lent(claim) => self.check(claim).map(Ok),
-                Admission::NeedsWaker => {
-                    spare = Some(waker.clone());
-                    continue;
+        // Cloned before the lock is taken, and dropped after it if nobody has to wait: a second visit would cost
+        // more.
+        let mut spare = Some(waker.clone());
+        let shared = self.shared();
+        let now = || shared.clock.now();
+        let admission = shared.ledger.lock().acquire(ask, &mut spare, now);
+        match admission {
+            Admission::Lent(claim) => self.check(claim).map(Ok),
+            Admission::Queued(ticket, watch) => {
+                match watch {
+                    Some(watch) => self.countdown = Countdown::Watched(watch),
+                    None => self.begin_countdown(&ticket, ask.task),
                 }
-                Admission::Queued(ticket, timeout) => {
-                    self.state = State::Asleep(ticket);
-                    self.start_countdown(timeout);
-                    self.waits();
-                    None
-                }
-                Admission::Creates(ticket, effects) => {
-                    self.state = State::Queued(ticket);
-                    self.waits();
-                    let _entered = self.wait.get().map(Span::enter);
-                    // A create that is done at once needs no executor.
-                    self.shared().perform(effects, Place::Here);
-                    None
-                }
-                Admission::CircuitOpen(after) => Some(Err(self.circuit_open(after))),
-                Admission::Saturated { waiters } => {
-                    self.shared().watcher.tell(|| Event::Saturated);
-                    Some(Err(AcquireError::Saturated { waiters }))
-                }
-                Admission::Closed => Some(Err(AcquireError::Closed)),
-            };
+                self.state = State::Asleep(ticket);
+                self.waits();
+                None
+            }
+            Admission::Creates(ticket, effects) => {
+                self.state = State::Queued(ticket);
+                self.waits();
+                let _entered = self.wait.get().map(Span::enter);
+                // A create that is done at once needs no executor.
+                self.shared().perform(effects, Place::Here);
+                None
+            }
+            Admission::CircuitOpen(after) => Some(Err(self.circuit_open(after))),
+            Admission::Saturated { waiters } => {
+                self.shared().watcher.tell(|| Event::Saturated);
+                Some(Err(AcquireError::Saturated { waiters }))
+            }
+            Admission::Closed => Some(Err(AcquireError::Closed)),
         }
     }
 
     fn look(
-        &self,
+        &mut self,
         mut ticket: Ticket,
         waker: &Waker,
     ) -> Result<Grant<Claim<M::Resource>, M::Error>, Ticket> {
@@ -307,6 +322,8 @@ where
                 Look::Waiting(ticket) => return Err(ticket),
                 Look::NeedsWaker(same) => ticket = same,
             }
+            // Its time is up, or it has come to another task, or nobody watches it any more.
+            self.see_to_itself();
             spare = Some(waker.clone());
         }
     }
@@ -404,8 +421,31 @@ where
         }
         match &mut self.countdown {
             Countdown::Running(timer) => timer.poll(cx),
-            Countdown::Unset(_) | Countdown::Never => Poll::Pending,
+            Countdown::Over(_) => Poll::Ready(()),
+            Countdown::Unset(_) | Countdown::Never | Countdown::Watched(_) => Poll::Pending,
         }
+    }
+
+    /// It is in the queue, and nobody watches it yet.
+    fn begin_countdown(&mut self, ticket: &Ticket, task: Option<task::Id>) {
+        let limit = self.shared().ledger.lock().limits().acquire_timeout;
+        let enlist = |(task, limit)| patrol::enlist(self.shared(), ticket, task, limit);
+        match task.zip(limit).and_then(enlist) {
+            Some(watch) => self.countdown = Countdown::Watched(watch),
+            None => self.start_countdown(limit),
+        }
+    }
+
+    /// From now on it runs its own clock, if it has not until now.
+    fn see_to_itself(&mut self) {
+        let Countdown::Watched(watch) = self.countdown else {
+            return;
+        };
+        let round = self.shared().ledger.lock().round();
+        self.countdown = match watch.timer(&self.shared().timers, round) {
+            Some(timer) => Countdown::Running(timer),
+            None => Countdown::Over(watch.elapsed(round)),
+        };
     }
 
     /// Starts the clock, unless it is running; `timeout` is the pool's.
@@ -418,79 +458,6 @@ where
             (Some(limit), Mode::Task) => Countdown::Running(self.shared().timers.after(limit)),
             (Some(limit), Mode::Thread) => Countdown::Running(Timers::parked(limit)),
         };
-    }
-
-    /// The time is up.
-    fn give_up(&mut self) -> AcquireError<M::Error> {
-        let shared = Arc::clone(self.shared());
-        let (phase, status, last_create_error, effects) =
-            match std::mem::replace(&mut self.state, State::Done) {
-                State::Queued(ticket) => {
-                    let mut ledger = shared.ledger.lock();
-                    let status = ledger.status();
-                    let covered = ledger.ahead(&ticket).is_some_and(|n| n < status.creating);
-                    let phase = if covered { Phase::Create } else { Phase::Wait };
-                    let cause = ledger.last_create_error();
-                    (phase, status, cause, Some(ledger.cancel(ticket)))
-                }
-                State::Checking(check) => {
-                    let (status, cause) = {
-                        let mut ledger = shared.ledger.lock();
-                        (ledger.status(), ledger.last_create_error())
-                    };
-                    drop(check);
-                    (Phase::Recycle, status, cause, None)
-                }
-                State::Start
-                | State::StartAnew
-                | State::Again(_)
-                | State::Asleep(_)
-                | State::Done => {
-                    unreachable!("only what waits can time out")
-                }
-            };
-        if let Some(effects) = effects {
-            shared.perform(effects, Place::Anywhere);
-        }
-        let waited = self.waited();
-        shared.watcher.tell(|| Event::TimedOut { phase, waited });
-        AcquireError::Timeout(Box::new(AcquireTimeout {
-            phase,
-            waited,
-            status,
-            last_create_error,
-        }))
-    }
-
-    fn failed(&mut self, failure: Failure<M::Error>) -> AcquireError<M::Error> {
-        match failure {
-            Failure::Error(error) => AcquireError::Create(error),
-            Failure::Panicked(what) => AcquireError::CreatePanicked(what),
-            Failure::TimedOut(after) => {
-                let mut ledger = self.shared().ledger.lock();
-                AcquireError::Timeout(Box::new(AcquireTimeout {
-                    phase: Phase::Create,
-                    waited: self.waited().max(after),
-                    status: ledger.status(),
-                    last_create_error: None,
-                }))
-            }
-        }
-    }
-
-    fn circuit_open(&self, retry_after: Duration) -> AcquireError<M::Error> {
-        self.shared().watcher.tell(|| Event::CircuitOpen);
-        AcquireError::CircuitOpen(Box::new(CircuitOpen {
-            retry_after,
-            last_create_error: self.shared().ledger.lock().last_create_error(),
-        }))
-    }
-
-    fn waited(&self) -> Duration {
-        match &self.countdown {
-            Countdown::Running(timer) => timer.elapsed(),
-            Countdown::Unset(_) | Countdown::Never => Duration::ZERO,
-        }
     }
 }
 
@@ -569,7 +536,8 @@ where
     fn parked_until(&self) -> Option<Instant> {
         match &self.countdown {
             Countdown::Running(timer) => timer.parked_until(),
-            Countdown::Unset(_) | Countdown::Never => None,
+            Countdown::Over(_) => Some(Instant::now()),
+            Countdown::Unset(_) | Countdown::Never | Countdown::Watched(_) => None,
         }
     }
 }

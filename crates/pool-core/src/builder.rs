@@ -22,6 +22,7 @@ use crate::{
     manager::Manager,
     observer::{Observer, Watcher},
     pool::Pool,
+    seats::Seats,
     shared::Shared,
     sync::Lock,
     timer::Timers,
@@ -207,25 +208,71 @@ impl<M: Manager> Builder<M> {
     }
 
     fn assemble(self) -> Pool<M> {
-        let runtime = self.runtime.or_else(|| Handle::try_current().ok());
-        let pool = Pool::from_shared(Shared {
+        let runtime = self.runtime.clone().or_else(|| Handle::try_current().ok());
+        let works = Works::new(runtime);
+        open(Arc::new(self.shared(works, Seats::unshared())))
+    }
+
+    /// One of several pools with the same works and under the same cap. Its limits have been validated.
+    #[cfg(feature = "keyed")]
+    pub(crate) fn assemble_under(
+        self,
+        cap: &Arc<crate::seats::Cap>,
+        number: u64,
+        works: Works,
+    ) -> Pool<M> {
+        open(Arc::new_cyclic(|shared: &std::sync::Weak<Shared<M>>| {
+            let seats = Seats::under(cap, number, shared.clone());
+            self.shared(works, seats)
+        }))
+    }
+
+    fn shared(self, works: Works, seats: Seats) -> Shared<M> {
+        let Works {
+            upkeep,
+            timers,
+            clock,
+        } = works;
+        Shared {
             manager: self.manager,
             hot: Hot::new(&self.limits, self.observer.is_some()),
             watcher: Watcher::new(self.observer),
-            ledger: Ledger::new(self.limits),
+            ledger: Ledger::new(self.limits, seats),
             creates: Lock::new(BTreeMap::new()),
             returns: Lock::new(BTreeMap::new()),
+            upkeep,
+            timers,
+            clock,
+            handles: AtomicUsize::new(1),
+            expiry: AtomicBool::new(false),
+        }
+    }
+}
+
+/// What runs a pool's own work, and what it tells the time by.
+#[derive(Clone)]
+pub(crate) struct Works {
+    pub(crate) upkeep: Upkeep,
+    pub(crate) timers: Timers,
+    pub(crate) clock: Clock,
+}
+
+impl Works {
+    pub(crate) fn new(runtime: Option<Handle>) -> Self {
+        Self {
             upkeep: Upkeep::new(runtime),
             timers: Timers::new(),
             clock: Clock::new(),
-            handles: AtomicUsize::new(1),
-            expiry: AtomicBool::new(false),
-        });
-        if self.limits.min_idle > 0 {
-            expiry::watch(pool.shared());
         }
-        pool
     }
+}
+
+fn open<M: Manager>(shared: Arc<Shared<M>>) -> Pool<M> {
+    let pool = Pool::from_shared(shared);
+    if pool.limits().min_idle > 0 {
+        expiry::watch(pool.shared());
+    }
+    pool
 }
 
 impl<M: Manager> fmt::Debug for Builder<M> {

@@ -22,7 +22,7 @@ const BUSY: u64 = 1024;
 
 /// Counts nanoseconds from when the pool was built. All its numbers are figures for people and
 /// order nothing, hence `Relaxed` throughout.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clock(Arc<Dial>);
 
 #[derive(Debug)]
@@ -35,6 +35,41 @@ struct Dial {
     /// How often the system's clock was read, and when the last [`BUSY`] of them began.
     reads: AtomicU64,
     window: AtomicU64,
+}
+
+/// A moment by the pool's clock, to within 17 ms and in half the room. Right for a year; an older one counts as
+/// one of this year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment(u32);
+
+impl Moment {
+    /// How many bits of nanoseconds are given up.
+    const COARSE: u32 = 24;
+
+    pub(crate) fn at(now: u64) -> Self {
+        Self((now >> Self::COARSE) as u32)
+    }
+
+    /// The last such moment up to now, as the clock counts.
+    pub(crate) fn before(self, now: u64) -> u64 {
+        let ticks = now >> Self::COARSE;
+        // Negative where another thread's clock is behind.
+        let ago = ((ticks as u32).wrapping_sub(self.0) as i32).max(0);
+        ticks.saturating_sub(u64::from(ago.unsigned_abs())) << Self::COARSE
+    }
+}
+
+impl From<u32> for Moment {
+    #[inline]
+    fn from(coarse: u32) -> Self {
+        Self(coarse)
+    }
+}
+
+impl From<Moment> for u32 {
+    fn from(moment: Moment) -> Self {
+        moment.0
+    }
 }
 
 impl Clock {
@@ -133,6 +168,21 @@ impl Dial {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_right_to_within_17_ms_for_a_year() {
+        const DAY: u64 = 24 * 60 * 60 * 1_000_000_000;
+        for then in [1, DAY, 400 * DAY, 2000 * DAY] {
+            for later in [0, 1, DAY, 360 * DAY] {
+                let seen = Moment::at(then).before(then + later);
+                assert!(
+                    seen <= then && then - seen < 17_000_000,
+                    "{then} {later} {seen}"
+                );
+            }
+            assert!(Moment::at(then).before(then.saturating_sub(DAY)) <= then);
+        }
+    }
 
     #[test]
     fn a_busy_clock_is_read_from_a_number_and_an_idle_one_is_exact() {

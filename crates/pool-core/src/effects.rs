@@ -2,10 +2,14 @@
 
 use std::{panic::Location, sync::Arc, task::Waker, time::Duration};
 
+use tokio::task;
+
 use crate::{
     gate::Pause,
     manager::Reason,
+    patrol::Watch,
     queue::{End, Priority, Ticket},
+    seats::Elsewhere,
 };
 
 /// Which resources will do.
@@ -23,6 +27,8 @@ pub(crate) struct Ask {
     pub(crate) priority: Priority,
     pub(crate) caller: &'static Location<'static>,
     pub(crate) end: End,
+    /// The task, if it asks to be watched.
+    pub(crate) task: Option<task::Id>,
 }
 
 /// The answer to `acquire`.
@@ -30,10 +36,8 @@ pub(crate) struct Ask {
 #[must_use]
 pub(crate) enum Admission<T, E> {
     Lent(T),
-    /// It will have to wait: come back with a waker in hand. Nothing has changed.
-    NeedsWaker,
-    /// In the queue with its waker. How long it may wait unless it says otherwise.
-    Queued(Ticket, Option<Duration>),
+    /// In the queue with its waker, and watched by the patrol or not.
+    Queued(Ticket, Option<Watch>),
     /// In the queue, and the first to see to a create that serves whoever is at its head; or apart from it, and
     /// the first to see to its own create, or to the destroy before it.
     Creates(Ticket, Effects<T, E>),
@@ -77,6 +81,33 @@ pub(crate) enum Failure<E> {
     TimedOut(Duration),
 }
 
+/// How many creates should begin.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Demand {
+    /// For callers that wait.
+    pub(crate) urgent: usize,
+    /// To be kept ready.
+    pub(crate) spare: usize,
+}
+
+/// Who has first right to the room that a vacant slot leaves under a cap that is shared with other pools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heir {
+    /// Whoever has waited longest for it, anywhere.
+    Anyone,
+    /// A caller of this pool: it had its turn, and got something that proved useless.
+    Replaced,
+}
+
+/// Of the callers of one pool, who needs no create any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaves {
+    /// The first: it was served.
+    First,
+    /// As if it were the last: somebody gave up.
+    Last,
+}
+
 /// What is to be done once the lock is released. Small, because nearly every event asks for
 /// nothing, or for one waiter to be woken.
 #[derive(Debug)]
@@ -94,6 +125,7 @@ pub(crate) struct Rest<T, E> {
     pub(crate) destroys: Vec<(T, Reason)>,
     /// A pause before the next create.
     pub(crate) pause: Option<Pause>,
+    pub(crate) elsewhere: Option<Elsewhere>,
     /// A failure that nobody waits for.
     pub(crate) unheard: Option<Failure<E>>,
     /// To be dropped, not woken.
@@ -117,6 +149,7 @@ impl<T, E> Effects<T, E> {
                 creates,
                 destroys,
                 pause: None,
+                elsewhere: None,
                 unheard: None,
                 spent: None,
             })

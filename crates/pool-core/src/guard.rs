@@ -133,6 +133,11 @@ impl<M: Manager> OwnedGuard<M> {
         Self(loan)
     }
 
+    #[cfg(feature = "keyed")]
+    pub(crate) fn manager(this: &Self) -> &M {
+        &this.0.shared().manager
+    }
+
     /// Which resource: a number that the pool never gives twice.
     #[must_use]
     pub fn id(this: &Self) -> u64 {

@@ -16,7 +16,8 @@ use std::{
 use tracing::{Instrument as _, Span};
 
 use crate::{
-    effects::Failure,
+    clock::Moment,
+    effects::{Failure, Heir},
     expiry,
     foreign::{Fault, forget_panics, guarded, panic_message},
     gate::Pause,
@@ -216,7 +217,7 @@ impl<M: Manager> Creating<M> {
         self.forget(&claim);
         let index = claim.index() as usize;
         let id = self.shared.ledger.lock().next_id();
-        claim.set_born(id, self.shared.clock.now());
+        claim.set_born(id, Moment::at(self.shared.clock.now()));
         *claim.get_mut() = Some(Occupant {
             resource,
             uses: 0,
@@ -332,7 +333,11 @@ impl<M: Manager> Drop for Destroying<M> {
         if let Some(claim) = self.claim.take() {
             let (id, index) = (claim.id(), claim.index() as usize);
             self.shared.watcher.tell(|| Event::Destroyed { id, index });
-            let effects = self.shared.ledger.lock().destroyed(claim);
+            let heir = match self.place {
+                Place::Here => Heir::Replaced,
+                Place::Anywhere | Place::OwnThread => Heir::Anyone,
+            };
+            let effects = self.shared.ledger.lock().destroyed(claim, heir);
             self.shared.perform(effects, self.place);
         }
         if let Some(done) = self.done.take() {
@@ -399,6 +404,7 @@ mod tests {
             priority,
             caller: Location::caller(),
             end,
+            task: None,
         };
         let admission = shared.ledger.lock().acquire(ask, &mut None, || 0);
         let Admission::Creates(_ticket, mut effects) = admission else {

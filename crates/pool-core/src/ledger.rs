@@ -19,27 +19,32 @@
 //! know. While somebody has to (a waiter, a shrink that is not paid off, a close, a look at the numbers), the
 //! idle marks are raised, and everybody comes to the lock.
 //!
+//! Where several pools share a cap, a create needs a seat as well: [`Seats`].
+//!
 //! Invariants, asserted by the tests after each step: the states add up to `size`; somebody waits
 //! only when nothing is idle; enough creates are under way for all who wait, or there is no room;
 //! more than `max_size` slots are occupied only after a shrink.
 
 mod creates;
+mod demand;
 mod drains;
+#[cfg(feature = "keyed")]
+mod neighbour;
 mod renewals;
 mod warm_ups;
 
 use std::{collections::VecDeque, panic::Location, sync::Arc, task::Waker};
 
 use crate::{
-    effects::{Admission, Ask, Effects, Grant, Need, Warmth},
-    expiry::lifetime,
+    effects::{Admission, Ask, Effects, Grant, Heir, Leaves, Need, Warmth},
     gate::Gate,
-    hot::nanos,
     ledger::renewals::{Renewal, Turn},
     limits::Limits,
     manager::Reason,
-    queue::{End, Look, Queue, Request, Spot, Ticket},
+    patrol::{Patrol, Watch},
+    queue::{End, Look, NEVER, Queue, Request, Spot, Ticket},
     records::{Records, State},
+    seats::Seats,
     slots::{Claim, Facts, Slots},
     status::Status,
     sync::{Lock, LockGuard},
@@ -66,8 +71,10 @@ struct Books<R, E> {
     drains: Queue<(), ()>,
     warm_ups: Queue<Warmth<E>, ()>,
     gate: Gate,
+    patrol: Patrol,
     last_create_error: Option<Arc<str>>,
     next_id: u64,
+    seats: Seats,
 }
 
 /// What the queue knows of a waiter.
@@ -90,17 +97,8 @@ pub(crate) struct Session<'a, R, E> {
     books: LockGuard<'a, Books<R, E>>,
 }
 
-/// A loan that lasts longer than it should.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Overdue {
-    pub(crate) index: u32,
-    pub(crate) id: u64,
-    pub(crate) since: u64,
-    pub(crate) caller: &'static Location<'static>,
-}
-
 impl<R, E> Ledger<R, E> {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, seats: Seats) -> Self {
         let books = Books {
             limits,
             closed: false,
@@ -112,8 +110,10 @@ impl<R, E> Ledger<R, E> {
             drains: Queue::new(),
             warm_ups: Queue::new(),
             gate: Gate::default(),
+            patrol: Patrol::default(),
             last_create_error: None,
             next_id: 1,
+            seats,
         };
         let slots = Slots::new(limits.max_size);
         slots.set_order(limits.order);
@@ -204,12 +204,14 @@ impl<R, E> Session<'_, R, E> {
             priority,
             caller,
             end,
+            task,
         } = ask;
         let request = Request {
             priority,
             weight: 1,
             note: Note { caller, need },
             end,
+            due: NEVER,
         };
         let waiters = self.books.queue.waiting();
         // Nobody waits while something is idle, so this overtakes nobody.
@@ -252,9 +254,6 @@ impl<R, E> Session<'_, R, E> {
         }
         let concurrency = self.books.gate.concurrency(&self.books.limits);
         let creates = room > 0 && waiters >= unclaimed && self.running() < concurrency;
-        if !creates && spare.is_none() {
-            return Admission::NeedsWaker;
-        }
         if creates {
             // Without a waker: a create that is done at once would wake its own caller.
             let ticket = self.books.queue.join(request, None);
@@ -262,8 +261,12 @@ impl<R, E> Session<'_, R, E> {
             self.cover(&mut effects);
             return Admission::Creates(ticket, effects);
         }
+        let limit = self.books.limits.acquire_timeout;
+        let watch = limit.and_then(|limit| self.books.patrol.watch(task, limit));
+        let due = watch.map_or(NEVER, Watch::due);
+        let request = Request { due, ..request };
         let ticket = self.books.queue.join(request, spare.take());
-        Admission::Queued(ticket, self.books.limits.acquire_timeout)
+        Admission::Queued(ticket, watch)
     }
 
     /// An idle one, if nothing has to be waited for.
@@ -307,10 +310,15 @@ impl<R, E> Session<'_, R, E> {
                 effects.rest().unheard = Some(failure);
                 effects
             }
-            Some(Grant::CircuitOpen(_) | Grant::Closed) | None => Effects::none(),
+            Some(Grant::CircuitOpen(_) | Grant::Closed) => Effects::none(),
+            None => {
+                let mut effects = Effects::none();
+                self.settle_shared(Leaves::Last, &mut effects);
+                effects
+            }
         };
         if let Some(claim) = slot {
-            self.vacate(claim, &mut effects);
+            self.vacate(claim, Heir::Anyone, &mut effects);
         }
         if cancelled.waker.is_some() {
             effects.rest().spent = cancelled.waker;
@@ -333,6 +341,12 @@ impl<R, E> Session<'_, R, E> {
     /// In use or recycling -> the next in line, or idle.
     #[inline]
     pub(crate) fn returned(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
+        let waits = self.books.queue.waiting() > 0;
+        if let Some(why) = self.books.seats.evicts(claim.index(), waits) {
+            let mut effects = Effects::none();
+            self.doom(claim, why, &mut effects);
+            return effects;
+        }
         self.hand_on(claim, Origin::Use)
     }
 
@@ -343,115 +357,12 @@ impl<R, E> Session<'_, R, E> {
 
     /// In use -> vacant: the resource is the caller's own from now on.
     pub(crate) fn detached(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
-        self.vacated(claim)
+        self.vacated(claim, Heir::Anyone)
     }
 
     /// Destroying -> vacant, or creating for whom it was made free.
-    pub(crate) fn destroyed(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
-        self.vacated(claim)
-    }
-
-    // The pool as a whole.
-
-    pub(crate) fn reconfigure(&mut self, limits: Limits) -> Effects<Claim<R>, E> {
-        self.books.limits = limits;
-        self.slots.set_order(limits.order);
-        let mut effects = Effects::none();
-        self.raise();
-        let renewals = self.shrink_renewals();
-        while self.is_over() {
-            let Some(claim) = self.slots.take_last() else {
-                break;
-            };
-            self.doom(claim, Reason::Shrunk, &mut effects);
-        }
-        for spot in renewals {
-            self.renew_again(spot, &mut effects);
-        }
-        self.refuse_warm_ups(&mut effects);
-        self.cover(&mut effects);
-        effects
-    }
-
-    /// Has all that exists destroyed, what is idle at once.
-    pub(crate) fn refresh(&mut self) -> Effects<Claim<R>, E> {
-        let mut effects = Effects::none();
-        self.raise();
-        for index in 0..self.slots.count() as u32 {
-            // A create that is under way began before, too.
-            self.slots.retire(index, Reason::Refreshed);
-        }
-        while let Some(claim) = self.slots.take_last() {
-            self.doom(claim, Reason::Refreshed, &mut effects);
-        }
-        self.cover(&mut effects);
-        effects
-    }
-
-    /// Ends what is idle for too long or too old, the coldest first, and keeps `min_idle` ready. Also says who
-    /// holds something for too long. `now` is by the pool's clock.
-    pub(crate) fn expire(&mut self, now: u64) -> (Effects<Claim<R>, E>, Vec<Overdue>) {
-        let (mut effects, mut overdue) = (Effects::none(), Vec::new());
-        let limits = self.books.limits;
-        let mut live: Vec<_> = self.live().collect();
-        live.reverse();
-        let mut spare = self.slots.idle().saturating_sub(limits.min_idle);
-        for slot in live {
-            let reached = |since: u64, limit: u64| now.saturating_sub(since) >= limit;
-            let too_old = limits
-                .max_lifetime
-                .is_some_and(|limit| reached(slot.created, lifetime(limit, slot.id)));
-            let unused = limits.idle_timeout.is_some_and(|limit| {
-                slot.idle && spare > 0 && reached(slot.since.max(slot.created), nanos(limit))
-            });
-            let why = if too_old {
-                Reason::MaxLifetime
-            } else {
-                Reason::Idle
-            };
-            if too_old && !slot.idle {
-                self.slots.retire(slot.index, why);
-            } else if too_old || unused {
-                spare = spare.saturating_sub(1);
-                if let Some(claim) = self.slots.take_at(slot.index) {
-                    self.doom(claim, why, &mut effects);
-                }
-            }
-            let leaked = limits.leak_after.is_some_and(|limit| {
-                !slot.idle && slot.since > 0 && reached(slot.since, nanos(limit))
-            });
-            if let Some(caller) = slot.caller.filter(|_| leaked) {
-                let Facts {
-                    index, id, since, ..
-                } = slot;
-                overdue.push(Overdue {
-                    index,
-                    id,
-                    since,
-                    caller,
-                });
-            }
-        }
-        self.cover(&mut effects);
-        (effects, overdue)
-    }
-
-    /// Refuses from now on, sends all who wait away, and destroys what is idle.
-    pub(crate) fn close(&mut self) -> Effects<Claim<R>, E> {
-        let mut effects = Effects::none();
-        if self.books.closed {
-            return effects;
-        }
-        self.books.closed = true;
-        effects.rest().wakes = self.books.queue.grant_where(|_| true, || Grant::Closed);
-        self.close_renewals(&mut effects);
-        self.close_warm_ups(&mut effects);
-        self.raise();
-        while let Some(claim) = self.slots.take_last() {
-            self.doom(claim, Reason::Closed, &mut effects);
-        }
-        self.tell_drains(&mut effects);
-        effects
+    pub(crate) fn destroyed(&mut self, claim: Claim<R>, heir: Heir) -> Effects<Claim<R>, E> {
+        self.vacated(claim, heir)
     }
 
     // Parts.
@@ -482,33 +393,51 @@ impl<R, E> Session<'_, R, E> {
 
     #[inline]
     fn hand_on(&mut self, claim: Claim<R>, origin: Origin) -> Effects<Claim<R>, E> {
-        let mut effects = Effects::none();
-        if self.books.closed {
-            self.doom(claim, Reason::Closed, &mut effects);
+        let index = claim.index();
+        let why = if self.books.closed {
+            Some(Reason::Closed)
         } else if let Some(why) = claim.retired() {
-            self.doom(claim, why, &mut effects);
+            Some(why)
         } else if self.is_over() {
-            self.doom(claim, Reason::Shrunk, &mut effects);
+            Some(Reason::Shrunk)
+        } else if self.books.queue.waiting() == 0 && !self.is_renewed(index) {
+            self.books.seats.evicts(index, false)
         } else {
-            match self.turn(&claim, origin) {
-                Turn::Of(spot) => self.grant(spot, claim, origin, &mut effects),
-                Turn::Anew(spot) => self.replace(claim, spot, &mut effects),
-                Turn::Nobody => {
-                    self.books.records.set(claim.index(), State::Live);
-                    self.slots.keep(claim);
-                }
+            None
+        };
+        if let Some(why) = why {
+            let mut effects = Effects::none();
+            self.doom(claim, why, &mut effects);
+            return effects;
+        }
+        match self.turn(index, origin) {
+            Turn::Of(spot) => {
+                let wake = self.grant(spot, claim, origin);
+                let mut effects = Effects { wake, rest: None };
+                self.settle_shared(Leaves::First, &mut effects);
+                effects
+            }
+            Turn::Anew(spot) => {
+                let mut effects = Effects::none();
+                self.replace(claim, spot, &mut effects);
+                self.settle_shared(Leaves::First, &mut effects);
+                effects
+            }
+            Turn::Nobody => {
+                self.books.records.set(index, State::Live);
+                self.slots.keep(claim);
+                Effects::none()
             }
         }
-        effects
     }
 
     #[inline]
-    fn turn(&mut self, claim: &Claim<R>, origin: Origin) -> Turn {
+    fn turn(&mut self, index: u32, origin: Origin) -> Turn {
         match origin {
             Origin::Use if self.books.queue.waiting() == 0 => Turn::Nobody,
             Origin::Use => self.turn_of_used(),
             Origin::Create => {
-                let owner = self.end_renewal(claim.index());
+                let owner = self.end_renewal(index);
                 let next = owner.or_else(|| self.books.queue.head());
                 next.map_or(Turn::Nobody, Turn::Of)
             }
@@ -516,25 +445,15 @@ impl<R, E> Session<'_, R, E> {
     }
 
     #[inline]
-    fn grant(
-        &mut self,
-        spot: Spot,
-        claim: Claim<R>,
-        origin: Origin,
-        effects: &mut Effects<Claim<R>, E>,
-    ) {
-        let index = claim.index();
-        self.books.records.set(index, State::Live);
+    fn grant(&mut self, spot: Spot, claim: Claim<R>, origin: Origin) -> Option<Waker> {
+        self.books.records.set(claim.index(), State::Live);
         claim.set_since(0);
+        claim.set_caller(self.books.queue.note(spot).caller);
         let grant = match origin {
             Origin::Use => Grant::Used(claim),
             Origin::Create => Grant::Fresh(claim),
         };
-        let (note, waker) = self.books.queue.grant_to(spot, grant);
-        if let Some(Note { caller, .. }) = note {
-            self.slots.set_caller(index, caller);
-        }
-        effects.wake = waker;
+        self.books.queue.grant_to(spot, grant)
     }
 
     fn doom(&mut self, claim: Claim<R>, why: Reason, effects: &mut Effects<Claim<R>, E>) {
@@ -542,15 +461,18 @@ impl<R, E> Session<'_, R, E> {
         effects.rest().destroys.push((claim, why));
     }
 
-    fn vacated(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
+    fn vacated(&mut self, claim: Claim<R>, heir: Heir) -> Effects<Claim<R>, E> {
         let mut effects = Effects::none();
-        self.vacate(claim, &mut effects);
+        self.vacate(claim, heir, &mut effects);
         effects
     }
 
-    fn vacate(&mut self, claim: Claim<R>, effects: &mut Effects<Claim<R>, E>) {
+    fn vacate(&mut self, claim: Claim<R>, heir: Heir, effects: &mut Effects<Claim<R>, E>) {
         let owner = self.end_renewal(claim.index());
         self.books.records.set(claim.index(), State::Vacant);
+        // Whoever it was made free for had its turn: the seat stays.
+        let heir = owner.map_or(heir, |_| Heir::Replaced);
+        self.books.seats.vacated(claim.index(), heir);
         self.slots.vacate(claim);
         match owner {
             Some(spot) => self.renew_again(spot, effects),
@@ -571,12 +493,19 @@ impl<R, E> Drop for Session<'_, R, E> {
     #[inline]
     fn drop(&mut self) {
         let books = &*self.books;
-        if books.raised && books.queue.waiting() == 0 && !books.closed && !self.is_over() {
+        let pressed = books.seats.are_pressed();
+        if pressed {
+            self.raise();
+        } else if books.raised && books.queue.waiting() == 0 && !books.closed && !self.is_over() {
             self.books.raised = false;
             self.slots.lower();
         }
     }
 }
+
+mod whole;
+
+pub(crate) use whole::Overdue;
 
 #[cfg(all(test, not(loom)))]
 mod events;
@@ -589,3 +518,6 @@ mod turns;
 
 #[cfg(all(test, loom))]
 mod loom_models;
+
+#[cfg(all(test, loom, feature = "keyed"))]
+mod loom_cap;

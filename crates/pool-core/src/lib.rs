@@ -45,6 +45,7 @@
 //! a thread of the pool. Deadlines follow tokio's clock where there is one, paused or not.
 //!
 //! # Features
+//! - `keyed`: `KeyedPool`, many kinds of resources under one cap.
 //! - `serde`: [`Limits`], [`Order`], [`Status`] and [`Priority`] as data.
 //! - `deadpool`: `FromDeadpool`, any manager of that crate in a pool of ours; `ToDeadpool`, the
 //!   other way round.
@@ -56,6 +57,8 @@
 // In reading order; a module uses only those below it.
 #[cfg(feature = "tower")]
 mod tower;
+#[cfg(feature = "keyed")]
+mod keyed;
 mod pool;
 mod builder;
 mod drain;
@@ -67,8 +70,8 @@ mod guard;
 mod shared;
 mod jobs;
 mod loan;
-mod upkeep;
 mod expiry;
+mod patrol;
 mod boxed;
 #[cfg(feature = "deadpool")]
 mod deadpool;
@@ -91,6 +94,11 @@ mod gate;
 mod queue;
 mod wakes;
 mod hot;
+#[cfg_attr(not(feature = "keyed"), path = "unshared.rs")]
+mod seats;
+#[cfg(feature = "keyed")]
+mod line;
+mod upkeep;
 mod limits;
 mod status;
 mod error;
@@ -113,6 +121,11 @@ pub use error::{
     AcquireError, AcquireTimeout, CircuitOpen, ConfigError, DrainError, Holder, Phase, WarmUpError,
 };
 pub use guard::{Guard, OwnedGuard};
+#[cfg(feature = "keyed")]
+pub use keyed::{
+    ForKey, KeyHolder, KeyStatus, KeyedBuilder, KeyedDrain, KeyedDrainError, KeyedLimits,
+    KeyedManager, KeyedPool, KeyedStatus,
+};
 pub use limits::{Limits, Order};
 pub use manager::{CreateCx, Manager, Metrics, Reason, Reject, Verdict};
 #[cfg(feature = "metrics")]
@@ -132,4 +145,5 @@ pub use warm_up::WarmUp;
 #[doc = include_str!("../../../docs/src/resources.md")]
 #[doc = include_str!("../../../docs/src/pool.md")]
 #[doc = include_str!("../../../docs/src/observing.md")]
+#[cfg_attr(feature = "keyed", doc = include_str!("../../../docs/src/keyed.md"))]
 mod book {}

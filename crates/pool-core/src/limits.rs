@@ -49,7 +49,8 @@ pub struct Limits {
     /// refused with `Saturated`. 65536 by default; 0 means that nobody waits for a return.
     pub max_waiters: usize,
     /// The longest that one acquire may take in all (wait, create and check together), counted
-    /// from its first wait. `None` waits for ever; 30 s by default.
+    /// from its first wait. `None` waits for ever; 30 s by default. With 10 s and more, tasks that wait share a
+    /// clock, and a wait may end up to 0.2 s late; a deadline of the caller's own is exact.
     pub acquire_timeout: Option<Duration>,
     /// The longest that one create may take. `None` waits for ever; 30 s by default.
     pub create_timeout: Option<Duration>,
@@ -67,8 +68,8 @@ pub struct Limits {
     /// For how long a resource may be idle before it is destroyed, those apart that `min_idle` keeps; the
     /// coldest first. `None` keeps them; none by default.
     pub idle_timeout: Option<Duration>,
-    /// How old a resource may become: it is destroyed when it is idle or comes back, up to a tenth earlier, so
-    /// that what was made together does not end together. `None` keeps them; none by default.
+    /// How old a resource may become: it is destroyed when it is idle or comes back, up to a tenth (and 17 ms)
+    /// earlier, so that what was made together does not end together. `None` keeps them; none by default.
     pub max_lifetime: Option<Duration>,
     /// How often a resource may be lent before it is destroyed: at least 1. `None` keeps them; none by default.
     pub max_uses: Option<u32>,

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::signal::Signal;
+use crate::{clock::Moment, hot::nanos, signal::Signal};
 
 /// How to make, check and end one kind of resource. An implementation writes plain `async fn`.
 ///
@@ -201,16 +201,19 @@ pub struct Metrics {
     pub index: usize,
     /// How often it has been lent, this time included.
     pub uses: u64,
-    /// When its create was done: nanoseconds after `epoch`. Turned into an `Instant` only for who asks.
-    pub(crate) created: u64,
+    /// When its create was done. Turned into an `Instant` only for who asks.
+    pub(crate) born: Moment,
     pub(crate) epoch: Instant,
 }
 
 impl Metrics {
-    /// When its create was done.
+    /// When its create was done, up to 17 ms too early: a pool that has many resources keeps it in little
+    /// room.
     #[must_use]
     pub fn created(&self) -> Instant {
-        self.epoch + Duration::from_nanos(self.created)
+        let now = tokio::time::Instant::now().into_std();
+        let now = now.saturating_duration_since(self.epoch);
+        self.epoch + Duration::from_nanos(self.born.before(nanos(now)))
     }
 }
 
@@ -311,13 +314,15 @@ pub enum Reason {
     Replaced,
     /// The pool became smaller.
     Shrunk,
+    /// A caller of another key needed its place: of a `KeyedPool` only.
+    Evicted,
     /// The pool is closed.
     Closed,
 }
 
 impl Reason {
     /// By their numbers.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Rejected,
         Self::TimedOut,
         Self::Inspected,
@@ -332,6 +337,7 @@ impl Reason {
         Self::Refreshed,
         Self::Replaced,
         Self::Shrunk,
+        Self::Evicted,
         Self::Closed,
     ];
 }
@@ -353,6 +359,7 @@ impl fmt::Display for Reason {
             Self::Refreshed => "refreshed",
             Self::Replaced => "replaced by a new one",
             Self::Shrunk => "the pool became smaller",
+            Self::Evicted => "its place was needed for another key",
             Self::Closed => "the pool is closed",
         })
     }

@@ -6,7 +6,7 @@
 use std::task::Waker;
 
 use crate::{
-    queue::{End, Look, Priority, Queue, Request, Ticket},
+    queue::{End, Look, NEVER, Priority, Queue, Request, Ticket},
     wakes::Wakes,
 };
 
@@ -36,8 +36,6 @@ pub(crate) enum Answer {
 #[must_use]
 pub(crate) enum Admission {
     Granted,
-    /// It will have to wait: come back with a waker in hand. Nothing has changed.
-    NeedsWaker,
     /// In the queue with its waker; whom to wake.
     Queued(Ticket, Wakes),
     Closed,
@@ -120,18 +118,20 @@ impl Permits {
         if waiters >= self.max_waiters {
             return Admission::Saturated { waiters };
         }
-        if spare.is_none() {
-            return Admission::NeedsWaker;
-        }
         let request = Request {
             priority,
             weight: count,
             note: (),
             end: End::Back,
+            due: NEVER,
         };
         let ticket = self.queue.join(request, spare.take());
         // A more urgent one may fit where the head did not.
-        let woken = self.hand_out();
+        let may_fit = self.available > 0 || count == 0;
+        let woken = match may_fit {
+            false => Wakes::default(),
+            true => self.hand_out(),
+        };
         Admission::Queued(ticket, woken)
     }
 
@@ -201,8 +201,8 @@ impl Permits {
                 break;
             }
             self.available -= weight;
-            if let Ok((_, waker)) = self.queue.grant(Answer::Granted) {
-                woken.extend(waker);
+            if let Ok(Some(waker)) = self.queue.grant(Answer::Granted) {
+                woken.push(waker);
             }
         }
         woken

@@ -19,7 +19,6 @@ use crate::{
     manager::{Manager, Metrics, Reason},
     observer::Event,
     shared::Shared,
-    slots::Claim,
     status::Status,
     upkeep::Place,
     warm_up::WarmUp,
@@ -70,8 +69,8 @@ impl<M: Manager> Pool<M> {
     }
 
     /// The first handle of this pool.
-    pub(crate) fn from_shared(shared: Shared<M>) -> Self {
-        Self(Arc::new(shared))
+    pub(crate) fn from_shared(shared: Arc<Shared<M>>) -> Self {
+        Self(shared)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared<M>> {
@@ -119,7 +118,7 @@ impl<M: Manager> Pool<M> {
     #[track_caller]
     pub fn try_acquire(&self) -> Option<Guard<'_, M>> {
         let caller = Location::caller();
-        let claim = self.take(caller)?;
+        let claim = self.0.take(caller)?;
         Some(Guard::new(Loan::lent(&self.0, claim, caller)))
     }
 
@@ -127,14 +126,9 @@ impl<M: Manager> Pool<M> {
     #[track_caller]
     pub fn try_acquire_owned(&self) -> Option<OwnedGuard<M>> {
         let caller = Location::caller();
-        let claim = self.take(caller)?;
+        let claim = self.0.take(caller)?;
         let home = Arc::clone(&self.0);
         Some(OwnedGuard::new(Loan::lent(home, claim, caller)))
-    }
-
-    fn take(&self, caller: &'static Location<'static>) -> Option<Claim<M::Resource>> {
-        let ledger = &self.0.ledger;
-        ledger.take().or_else(|| ledger.lock().try_acquire(caller))
     }
 
     /// Creates resources before anybody asks, until at least `count` exist: in parallel, at most

@@ -21,6 +21,9 @@ const PATIENCE: u64 = 64;
 
 const NONE: u32 = u32::MAX;
 
+/// A round that does not come.
+pub(crate) const NEVER: u64 = u64::MAX;
+
 /// How urgent a waiter is. A higher class is served first, but a waiter is overtaken at most 64
 /// times.
 ///
@@ -80,6 +83,8 @@ pub(crate) struct Request<N> {
     pub(crate) weight: usize,
     pub(crate) note: N,
     pub(crate) end: End,
+    /// See [`Queue::overdue`]; [`NEVER`] for none.
+    pub(crate) due: u64,
 }
 
 /// Which end of its class a waiter joins.
@@ -114,12 +119,14 @@ struct Entry<G, N> {
     content: Content<G>,
     /// It waits for something of its own, and is in no line.
     apart: bool,
-    class: usize,
+    class: u8,
     previous: u32,
     next: u32,
     weight: usize,
-    note: Option<N>,
+    note: N,
     waker: Option<Waker>,
+    /// In which round of the patrol it is to be woken.
+    due: u64,
     /// For each class: how many had ever joined it when this entry did. Once more than these have
     /// left the class, the rest have overtaken this entry.
     seen: [u64; Priority::COUNT],
@@ -142,7 +149,24 @@ struct Class {
     left: u64,
 }
 
-impl<G, N> Queue<G, N> {
+impl<G, N> Entry<G, N> {
+    fn free(note: N) -> Self {
+        Self {
+            content: Content::Free,
+            apart: false,
+            class: 0,
+            previous: NONE,
+            next: NONE,
+            weight: 0,
+            note,
+            waker: None,
+            due: NEVER,
+            seen: [0; Priority::COUNT],
+        }
+    }
+}
+
+impl<G, N: Copy> Queue<G, N> {
     pub(crate) fn new() -> Self {
         let class = Class {
             head: NONE,
@@ -163,6 +187,7 @@ impl<G, N> Queue<G, N> {
         self.waiting
     }
 
+    #[inline]
     pub(crate) fn join(&mut self, request: Request<N>, waker: Option<Waker>) -> Ticket {
         let (end, place) = (request.end, self.enter(request, waker, false));
         self.link(place, end);
@@ -189,23 +214,23 @@ impl<G, N> Queue<G, N> {
     #[inline]
     fn enter(&mut self, request: Request<N>, waker: Option<Waker>, apart: bool) -> u32 {
         let class = request.priority as usize;
-        let entry = Entry {
-            content: Content::Waiting,
-            apart,
-            class,
-            previous: NONE,
-            next: NONE,
-            weight: request.weight,
-            note: Some(request.note),
-            waker,
-            seen: self.classes.map(|c| c.joined),
-        };
-        self.place(entry)
+        let seen = self.classes.map(|c| c.joined);
+        let place = self.place(request.note);
+        let entry = &mut self.entries[place as usize];
+        entry.content = Content::Waiting;
+        entry.apart = apart;
+        entry.class = class as u8;
+        entry.weight = request.weight;
+        entry.note = request.note;
+        entry.waker = waker;
+        entry.due = request.due;
+        entry.seen = seen;
+        place
     }
 
     #[inline]
     fn link(&mut self, place: u32, end: End) {
-        let class = self.entry(place).class;
+        let class = usize::from(self.entry(place).class);
         match end {
             End::Back => self.link_back(class, place),
             End::Front => self.link_front(class, place),
@@ -220,15 +245,15 @@ impl<G, N> Queue<G, N> {
         self.next().map(Spot)
     }
 
-    /// What this one said when it joined, while it waits.
+    /// What this one said when it joined.
     #[inline]
-    pub(crate) fn note(&self, spot: Spot) -> Option<&N> {
-        self.entry(spot.0).note.as_ref()
+    pub(crate) fn note(&self, spot: Spot) -> N {
+        self.entry(spot.0).note
     }
 
-    /// Hands this to the waiter in this place, in a line or apart; its note, and its waker.
+    /// Hands this to the waiter in this place, in a line or apart; its waker.
     #[inline]
-    pub(crate) fn grant_to(&mut self, spot: Spot, grant: G) -> (Option<N>, Option<Waker>) {
+    pub(crate) fn grant_to(&mut self, spot: Spot, grant: G) -> Option<Waker> {
         self.grant_place(spot.0, grant)
     }
 
@@ -250,9 +275,9 @@ impl<G, N> Queue<G, N> {
         heaviest
     }
 
-    /// Hands this to the waiter whose turn is next; its note, and its waker to be woken outside
-    /// the lock. Gives the grant back when nobody waits.
-    pub(crate) fn grant(&mut self, grant: G) -> Result<(Option<N>, Option<Waker>), G> {
+    /// Hands this to the waiter whose turn is next; its waker, to be woken outside the lock. Gives
+    /// the grant back when nobody waits.
+    pub(crate) fn grant(&mut self, grant: G) -> Result<Option<Waker>, G> {
         match self.next() {
             Some(place) => Ok(self.grant_place(place, grant)),
             None => Err(grant),
@@ -271,9 +296,35 @@ impl<G, N> Queue<G, N> {
             while place != NONE {
                 let next = self.entry(place).next;
                 if chosen(self.entry(place).weight) {
-                    wakers.extend(self.grant_place(place, grant()).1);
+                    wakers.extend(self.grant_place(place, grant()));
                 }
                 place = next;
+            }
+        }
+        wakers
+    }
+
+    /// Sets when this one is to be woken, if it waits.
+    pub(crate) fn set_due(&mut self, ticket: &Ticket, due: u64) {
+        self.entries[ticket.0 as usize].due = due;
+    }
+
+    /// Takes the wakers of those who are due by this round, without serving them. In each class, whoever joins
+    /// later is due later.
+    pub(crate) fn overdue(&mut self, round: u64) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        for class in 0..Priority::COUNT {
+            let mut place = self.classes[class].head;
+            while place != NONE {
+                let entry = &mut self.entries[place as usize];
+                if entry.due <= round {
+                    entry.due = NEVER;
+                    wakers.extend(entry.waker.take());
+                } else if entry.due != NEVER {
+                    // Those behind it came later.
+                    break;
+                }
+                place = entry.next;
             }
         }
         wakers
@@ -345,55 +396,63 @@ impl<G, N> Queue<G, N> {
             return Some(0);
         }
         let same = before(entry.previous, |e| e.previous);
-        let higher = self.classes[entry.class + 1..]
+        let higher = self.classes[usize::from(entry.class) + 1..]
             .iter()
             .map(|c| before(c.head, |e| e.next));
         Some(same + higher.sum::<usize>())
     }
 
+    #[inline]
     fn next(&self) -> Option<u32> {
-        let heads = || {
-            self.classes
-                .iter()
-                .map(|class| class.head)
-                .filter(|head| *head != NONE)
-        };
+        let [low, normal, high] = self.classes.each_ref().map(|class| class.head);
+        // Nearly always nobody waits in any class but the ordinary one.
+        if low == NONE && high == NONE {
+            return (normal != NONE).then_some(normal);
+        }
+        self.next_of_several([low, normal, high])
+    }
+
+    #[cold]
+    fn next_of_several(&self, heads: [u32; Priority::COUNT]) -> Option<u32> {
+        let mut heads = heads.into_iter().filter(|head| *head != NONE);
+        let urgent = heads.next_back()?;
         // Where several have been overtaken too often, the first come goes first, or the others
-        // would overtake it once more.
-        let impatient = heads().filter(|head| self.overtaken(*head) >= PATIENCE);
+        // would overtake it once more. The most urgent class is overtaken by nobody.
+        let impatient = heads.filter(|head| self.overtaken(*head) >= PATIENCE);
         let first_come = impatient.min_by_key(|head| self.entry(*head).seen.iter().sum::<u64>());
-        first_come.or_else(|| heads().next_back())
+        Some(first_come.unwrap_or(urgent))
     }
 
     /// How many later arrivals of higher classes were served before this entry. One that gave up
     /// counts as served, so this errs on the side of the entry.
     fn overtaken(&self, place: u32) -> u64 {
         let entry = self.entry(place);
-        let higher = entry.class + 1..Priority::COUNT;
+        let higher = usize::from(entry.class) + 1..Priority::COUNT;
         higher
             .map(|class| self.classes[class].left.saturating_sub(entry.seen[class]))
             .sum()
     }
 
-    fn grant_place(&mut self, place: u32, grant: G) -> (Option<N>, Option<Waker>) {
+    #[inline]
+    fn grant_place(&mut self, place: u32, grant: G) -> Option<Waker> {
         self.take_out(place);
         let entry = &mut self.entries[place as usize];
         entry.content = Content::Granted(grant);
-        (entry.note.take(), entry.waker.take())
+        entry.waker.take()
     }
 
     fn entry(&self, place: u32) -> &Entry<G, N> {
         &self.entries[place as usize]
     }
 
-    fn place(&mut self, entry: Entry<G, N>) -> u32 {
-        if self.free == NONE {
-            self.entries.push(entry);
+    /// A free entry, in no list.
+    fn place(&mut self, note: N) -> u32 {
+        let place = self.free;
+        if place == NONE {
+            self.entries.push(Entry::free(note));
             return (self.entries.len() - 1) as u32;
         }
-        let place = self.free;
-        self.free = self.entry(place).next;
-        self.entries[place as usize] = entry;
+        self.free = std::mem::replace(&mut self.entries[place as usize].next, NONE);
         place
     }
 
@@ -424,12 +483,14 @@ impl<G, N> Queue<G, N> {
         }
     }
 
+    #[inline]
     fn take_out(&mut self, place: u32) {
         if !self.entry(place).apart {
             self.unlink(place);
         }
     }
 
+    #[inline]
     fn unlink(&mut self, place: u32) {
         let Entry {
             class,
@@ -437,7 +498,7 @@ impl<G, N> Queue<G, N> {
             next,
             ..
         } = self.entries[place as usize];
-        let class = &mut self.classes[class];
+        let class = &mut self.classes[usize::from(class)];
         class.left += 1;
         self.waiting -= 1;
         if previous == NONE {
@@ -446,7 +507,7 @@ impl<G, N> Queue<G, N> {
             self.entries[previous as usize].next = next;
         }
         if next == NONE {
-            self.classes[self.entries[place as usize].class].tail = previous;
+            class.tail = previous;
         } else {
             self.entries[next as usize].previous = previous;
         }
@@ -466,6 +527,7 @@ mod tests {
             weight: 1,
             note: (),
             end: End::Back,
+            due: NEVER,
         }
     }
 

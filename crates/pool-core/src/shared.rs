@@ -3,12 +3,15 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    panic::Location,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize},
     },
 };
 
+#[cfg(feature = "keyed")]
+use crate::seats::Neighbour;
 use crate::{
     clock::Clock,
     effects::{Effects, Rest},
@@ -70,6 +73,7 @@ impl<M: Manager> Shared<M> {
             creates,
             destroys,
             pause,
+            elsewhere,
             unheard,
             spent,
         } = rest;
@@ -89,7 +93,16 @@ impl<M: Manager> Shared<M> {
         if let Some(pause) = pause {
             self.upkeep.send(jobs::pause(self, pause), place);
         }
+        if let Some(elsewhere) = elsewhere {
+            elsewhere.carry_out(place);
+        }
         forget_panics(|| drop((unheard, spent)));
+    }
+
+    /// An idle one, if there is one.
+    pub(crate) fn take(&self, caller: &'static Location<'static>) -> Option<Claim<M::Resource>> {
+        let claim = self.ledger.take();
+        claim.or_else(|| self.ledger.lock().try_acquire(caller))
     }
 
     /// What is known about an occupied slot's resource.
@@ -99,7 +112,7 @@ impl<M: Manager> Shared<M> {
             id: claim.id(),
             index: claim.index() as usize,
             uses: claim.get().map_or(0, |occupant| u64::from(occupant.uses)),
-            created: claim.created(),
+            born: claim.born(),
             epoch: self.clock.epoch(),
         }
     }
@@ -132,6 +145,23 @@ impl<M: Manager> Shared<M> {
             })
         });
         named.collect()
+    }
+}
+
+#[cfg(feature = "keyed")]
+impl<M: Manager> Neighbour for Shared<M> {
+    fn last_use(&self) -> u64 {
+        self.ledger.last_use()
+    }
+
+    fn take_seats(self: Arc<Self>, place: Place) {
+        let effects = self.ledger.lock().take_seats();
+        self.perform(effects, place);
+    }
+
+    fn evict(self: Arc<Self>, place: Place) {
+        let effects = self.ledger.lock().evict();
+        self.perform(effects, place);
     }
 }
 

@@ -32,11 +32,12 @@ use std::{
     ptr::{self, NonNull},
     sync::{
         OnceLock,
-        atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering},
     },
 };
 
 use crate::{
+    clock::Moment,
     limits::Order,
     loan::Terms,
     manager::Reason,
@@ -49,7 +50,7 @@ pub(crate) struct Slots<R> {
     /// Whether each idle one gets its turn, instead of the lowest one. A hint, like `cursor`: neither orders
     /// anything, hence `Relaxed`.
     rotates: AtomicBool,
-    /// While it rotates: the [`Place`] after the one that was taken last.
+    /// While it rotates: the mark after the one that was taken last, 64 for each word before it.
     cursor: AtomicU32,
     /// Frees no slot that is claimed: its claim would dangle.
     owned: PhantomData<R>,
@@ -81,43 +82,41 @@ pub(crate) struct Claim<R> {
     contents: PhantomData<Box<R>>,
 }
 
-/// Where a slot's marks are: 64 for each word before it, in all segments, plus its bit. Kept beside the number,
-/// because a division by 63 would show on the fast path.
-#[derive(Clone, Copy, Debug)]
-struct Place(u32);
-
-impl Place {
-    #[inline]
-    fn word(self) -> usize {
-        self.0 as usize / 64
-    }
-
-    #[inline]
-    fn bit(self) -> u32 {
-        self.0 % 64
-    }
-
-    #[inline]
-    fn mark(self) -> u64 {
-        1 << self.bit()
-    }
-}
+/// How many bits a slot's number takes: enough for [`Limits::MAX_SIZE`](crate::Limits::MAX_SIZE) slots.
+const INDEX_BITS: u32 = 24;
 
 struct Slot<R> {
     contents: UnsafeCell<Option<Occupant<R>>>,
-    index: u32,
-    place: Place,
-    // Figures for people that order nothing, hence `Relaxed` throughout: they may be read while the slot is
-    // claimed by somebody else.
-    id: AtomicU64,
+    // What follows orders nothing, hence `Relaxed` throughout: it may be read while the slot is claimed by somebody
+    // else. It is packed, because a pool has many of these.
+    /// The slot's number, which never changes; above it, why it is to be destroyed as soon as nobody has it, as a
+    /// number, 0 for not.
+    index_and_retired: AtomicU32,
     /// When its resource was made, by the pool's clock.
-    created: AtomicU64,
+    born: AtomicU32,
+    id: AtomicU64,
     /// When the present loan began, by the pool's clock; 0 while its borrower has not collected it. While idle,
     /// when the last one ended, if anybody wants to know.
     since: AtomicU64,
     caller: AtomicPtr<Location<'static>>,
-    /// Why it is to be destroyed as soon as nobody has it, as a number; 0 for not.
-    retired: AtomicU8,
+}
+
+impl<R> Slot<R> {
+    #[inline]
+    fn index(&self) -> u32 {
+        self.index_and_retired.load(Ordering::Relaxed) & ((1 << INDEX_BITS) - 1)
+    }
+
+    #[inline]
+    fn retired(&self) -> u8 {
+        (self.index_and_retired.load(Ordering::Relaxed) >> INDEX_BITS) as u8
+    }
+
+    /// Under the ledger's lock, like all that changes it.
+    fn set_retired(&self, number: u8) {
+        let retired = self.index() | u32::from(number) << INDEX_BITS;
+        self.index_and_retired.store(retired, Ordering::Relaxed);
+    }
 }
 
 // SAFETY: a slot gives access to its contents only through its one `Claim`, so that two threads can never
@@ -174,12 +173,8 @@ impl<R> Slots<R> {
     /// In use -> idle. Gives the claim back if that must happen under the lock.
     #[inline]
     pub(crate) fn put(&self, claim: Claim<R>) -> Result<(), Claim<R>> {
-        let place = claim.slot().place;
-        if self.idle_word(place).put(place.mark()) {
-            Ok(())
-        } else {
-            Err(claim)
-        }
+        let (marks, mark) = self.idle_mark(&claim);
+        if marks.put(mark) { Ok(()) } else { Err(claim) }
     }
 
     // Under the ledger's lock.
@@ -240,8 +235,8 @@ impl<R> Slots<R> {
 
     /// In use -> idle, raised or not.
     pub(crate) fn keep(&self, claim: Claim<R>) {
-        let place = claim.slot().place;
-        self.idle_word(place).set(place.mark());
+        let (marks, mark) = self.idle_mark(&claim);
+        marks.set(mark);
     }
 
     /// Vacant -> creating: the lowest one. There is always one: more slots are made, as many again as there
@@ -249,7 +244,7 @@ impl<R> Slots<R> {
     pub(crate) fn take_vacant(&self, max: usize, raised: bool) -> Claim<R> {
         let take = |segment: &Segment<R>| {
             let claim = segment.take_lowest(&segment.vacant)?;
-            claim.slot().retired.store(0, Ordering::Relaxed);
+            claim.slot().set_retired(0);
             Some(claim)
         };
         if let Some(claim) = self.segments().find_map(take) {
@@ -284,7 +279,7 @@ impl<R> Slots<R> {
             index,
             idle: segment.idle[at].has(1 << bit),
             id: slot.id.load(Ordering::Relaxed),
-            created: slot.created.load(Ordering::Relaxed),
+            born: Moment::from(slot.born.load(Ordering::Relaxed)),
             since: slot.since.load(Ordering::Relaxed),
             // SAFETY: null, or a reference that lives for ever.
             caller: unsafe { caller.as_ref() },
@@ -295,38 +290,30 @@ impl<R> Slots<R> {
     pub(crate) fn retire(&self, index: u32, why: Reason) {
         let (segment, at, bit) = self.locate(index);
         let slot = segment.shared(at, bit);
-        slot.retired.store(why as u8 + 1, Ordering::Relaxed);
-    }
-
-    /// Notes who has it.
-    pub(crate) fn set_caller(&self, index: u32, caller: &'static Location<'static>) {
-        let (segment, at, bit) = self.locate(index);
-        let slot = segment.shared(at, bit);
-        let caller = ptr::from_ref(caller).cast_mut();
-        slot.caller.store(caller, Ordering::Relaxed);
+        slot.set_retired(why as u8 + 1);
     }
 
     /// Idle -> in use: the first one behind the cursor, which moves on. Two threads that meet here may both begin
     /// behind the same one: then they take two different slots, and a turn comes a little later.
     #[inline(never)]
     fn take_in_turn(&self, take: impl Fn(&Marks, u32) -> Taken) -> Option<Claim<R>> {
-        let cursor = Place(self.cursor.load(Ordering::Relaxed));
+        let cursor = self.cursor.load(Ordering::Relaxed);
+        let (cursor_word, cursor_bit) = (cursor as usize / 64, cursor % 64);
         let words = || {
             self.segments()
                 .flat_map(|segment| (0..segment.idle.len()).map(move |at| (segment, at)))
         };
         // The cursor's own word comes twice: from the cursor on, and at last from its beginning.
-        let behind = words().skip(cursor.word());
-        let behind = behind.zip(std::iter::once(cursor.bit()).chain(std::iter::repeat(0)));
-        let before = words().take(cursor.word() + 1).map(|word| (word, 0));
+        let behind = words().skip(cursor_word);
+        let behind = behind.zip(std::iter::once(cursor_bit).chain(std::iter::repeat(0)));
+        let before = words().take(cursor_word + 1).map(|word| (word, 0));
         for ((segment, at), bit) in behind.chain(before) {
             match take(&segment.idle[at], bit) {
                 Taken::Mark(bit) => {
-                    let claim = segment.claim(at, bit);
                     // Within the same word: its 64th bit is nobody's mark.
-                    self.cursor
-                        .store(claim.slot().place.0 + 1, Ordering::Relaxed);
-                    return Some(claim);
+                    let behind = (segment.first_word + at) as u32 * 64 + bit + 1;
+                    self.cursor.store(behind, Ordering::Relaxed);
+                    return Some(segment.claim(at, bit));
                 }
                 Taken::Nothing => {}
                 Taken::Slow => return None,
@@ -346,17 +333,14 @@ impl<R> Slots<R> {
     }
 
     #[inline]
-    fn idle_word(&self, place: Place) -> &Marks {
-        let mut segment = &self.first;
-        loop {
-            if let Some(marks) = segment.idle.get(place.word() - segment.first_word) {
-                return marks;
-            }
-            match segment.next.get() {
-                Some(next) => segment = next,
-                None => unreachable!("a slot is in a segment"),
-            }
+    fn idle_mark(&self, claim: &Claim<R>) -> (&Marks, u64) {
+        let index = claim.index();
+        // The first segment has one word: no division, which would show on the fast path.
+        if (index as usize) < self.first.slots.len() {
+            return (&self.first.idle[0], 1 << index);
         }
+        let (segment, at, bit) = self.locate(index);
+        (&segment.idle[at], 1 << bit)
     }
 
     fn locate(&self, index: u32) -> (&Segment<R>, usize, u32) {
@@ -379,7 +363,7 @@ pub(crate) struct Facts {
     pub(crate) index: u32,
     pub(crate) idle: bool,
     pub(crate) id: u64,
-    pub(crate) created: u64,
+    pub(crate) born: Moment,
     pub(crate) since: u64,
     pub(crate) caller: Option<&'static Location<'static>>,
 }
@@ -397,11 +381,9 @@ impl<R> Segment<R> {
         let slots: Box<[Slot<R>]> = (0..count)
             .map(|at| Slot {
                 contents: UnsafeCell::new(None),
-                index: (start + at) as u32,
-                place: Place(((first_word + at / MARKS) * 64 + at % MARKS) as u32),
+                index_and_retired: AtomicU32::new((start + at) as u32),
+                born: AtomicU32::new(0),
                 id: AtomicU64::new(0),
-                created: AtomicU64::new(0),
-                retired: AtomicU8::new(0),
                 since: AtomicU64::new(0),
                 caller: AtomicPtr::new(ptr::null_mut()),
             })
@@ -468,7 +450,7 @@ impl<R> Drop for Segment<R> {
 impl<R> Claim<R> {
     #[inline]
     pub(crate) fn index(&self) -> u32 {
-        self.slot().index
+        self.slot().index()
     }
 
     #[inline]
@@ -477,21 +459,21 @@ impl<R> Claim<R> {
     }
 
     /// A new resource is in it.
-    pub(crate) fn set_born(&self, id: u64, created: u64) {
+    pub(crate) fn set_born(&self, id: u64, born: Moment) {
         let slot = self.slot();
         slot.id.store(id, Ordering::Relaxed);
-        slot.created.store(created, Ordering::Relaxed);
+        slot.born.store(born.into(), Ordering::Relaxed);
     }
 
     #[inline]
-    pub(crate) fn created(&self) -> u64 {
-        self.slot().created.load(Ordering::Relaxed)
+    pub(crate) fn born(&self) -> Moment {
+        Moment::from(self.slot().born.load(Ordering::Relaxed))
     }
 
     /// Why it is to be destroyed.
     #[inline]
     pub(crate) fn retired(&self) -> Option<Reason> {
-        let number = self.slot().retired.load(Ordering::Relaxed);
+        let number = self.slot().retired();
         let index = number.checked_sub(1)?;
         Reason::ALL.get(usize::from(index)).copied()
     }

@@ -83,6 +83,13 @@ impl Timers {
         self.on_thread(length)
     }
 
+    /// As [`Timers::after`], had it been called so long ago.
+    pub(crate) fn after_since(&self, duration: Duration, ago: Duration) -> Timer {
+        let mut timer = self.after(duration.saturating_sub(ago));
+        timer.length = duration;
+        timer
+    }
+
     fn on_thread(&self, length: Duration) -> Timer {
         let (timers, at) = (self.clone(), Instant::now() + length);
         Timer {

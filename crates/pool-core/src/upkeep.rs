@@ -42,6 +42,7 @@ pub(crate) enum Place {
 }
 
 /// The executors that a pool can use.
+#[derive(Clone)]
 pub(crate) struct Upkeep {
     runtime: Option<Handle>,
     thread: Arc<Executor>,

@@ -4,30 +4,51 @@ use std::task::Waker;
 
 use crate::foreign::forget_panics;
 
-/// Mostly none or one: only more than that take memory.
+/// Only more than one takes memory.
 #[derive(Debug, Default)]
 #[must_use = "whoever was served has to be woken"]
-pub(crate) struct Wakes {
-    first: Option<Waker>,
-    others: Vec<Waker>,
+pub(crate) enum Wakes {
+    #[default]
+    Nobody,
+    One(Waker),
+    Some(Vec<Waker>),
 }
 
 impl Wakes {
+    #[inline]
     pub(crate) fn push(&mut self, waker: Waker) {
-        if self.first.is_none() {
-            self.first = Some(waker);
-        } else {
-            self.others.push(waker);
+        match self {
+            Self::Nobody => *self = Self::One(waker),
+            Self::One(_) | Self::Some(_) => self.push_another(waker),
         }
+    }
+
+    #[cold]
+    fn push_another(&mut self, waker: Waker) {
+        *self = match std::mem::take(self) {
+            Self::Nobody => Self::One(waker),
+            Self::One(first) => Self::Some(vec![first, waker]),
+            Self::Some(mut wakers) => {
+                wakers.push(waker);
+                Self::Some(wakers)
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Nobody)
     }
 
     /// Wakes all of them. No lock is held.
     #[inline]
     pub(crate) fn wake(self) {
-        if let Some(first) = self.first {
-            forget_panics(|| first.wake());
-            for waker in self.others {
-                forget_panics(|| waker.wake());
+        match self {
+            Self::Nobody => {}
+            Self::One(waker) => forget_panics(|| waker.wake()),
+            Self::Some(wakers) => {
+                for waker in wakers {
+                    forget_panics(|| waker.wake());
+                }
             }
         }
     }

@@ -1,4 +1,5 @@
-//! What acquire and release ask of the heap: nothing, once the queue has been as long as it gets.
+//! What a pool asks of the heap: for acquire and release nothing, once the queue has been as long as it gets; for an
+//! idle resource little beside itself.
 //!
 //! A program of its own, since the allocator that counts is that of the whole program.
 
@@ -13,6 +14,9 @@ use pool_core::{CreateCx, Manager, Pool, Semaphore};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+/// The bytes that a pool may take for an idle resource beside the resource.
+const BESIDE: usize = 48;
 
 struct Numbers;
 
@@ -42,9 +46,52 @@ fn blocks(mut run: impl FnMut()) -> u64 {
     dhat::HeapStats::get().total_blocks - before
 }
 
+#[cfg(feature = "keyed")]
+fn keyed() -> u64 {
+    struct Tenants;
+
+    impl pool_core::KeyedManager for Tenants {
+        type Key = String;
+        type Resource = u64;
+        type Error = Infallible;
+
+        async fn create(&self, _: &String, _: &CreateCx) -> Result<u64, Infallible> {
+            Ok(7)
+        }
+    }
+
+    let pool = pool_core::KeyedPool::new(Tenants);
+    let keys = ["acme", "zenith"].map(str::to_owned);
+    for key in &keys {
+        drop(pool.acquire_blocking(key));
+    }
+    let mut turns = keys.iter().cycle();
+    blocks(|| {
+        let key = turns.next().expect("it goes round and round");
+        let Poll::Ready(Ok(guard)) = poll(&mut pool.acquire(key)) else {
+            panic!("it is idle")
+        };
+        drop(guard);
+    })
+}
+
+/// What so many idle resources take of the heap, for one of them, itself left out.
+fn bytes_per_idle_resource(count: usize) -> usize {
+    let before = dhat::HeapStats::get().curr_bytes;
+    let pool = Pool::builder(Numbers)
+        .max_size(count)
+        .build()
+        .expect("the limits are in range");
+    let guards: Vec<_> = (0..count).map(|_| pool.acquire_blocking()).collect();
+    drop(guards);
+    assert_eq!(pool.status().idle, count);
+    let bytes = dhat::HeapStats::get().curr_bytes - before;
+    bytes / count - size_of::<u64>()
+}
+
 /// One test, because the count is one for the program.
 #[test]
-fn a_warm_pool_allocates_nothing() {
+fn a_warm_pool_allocates_nothing_and_an_idle_resource_takes_little_beside_itself() {
     let _profiler = dhat::Profiler::builder().testing().build();
     let pool = Pool::builder(Numbers)
         .max_size(1)
@@ -77,6 +124,8 @@ fn a_warm_pool_allocates_nothing() {
         drop(third);
     });
     assert_eq!(waiting, 0, "a wait, a hand-off, a cancel");
+    #[cfg(feature = "keyed")]
+    assert_eq!(keyed(), 0, "acquire and release of what is idle for a key");
     let semaphore = Semaphore::new(1);
     let permits = blocks(|| {
         let mut held = Some(semaphore.try_acquire().expect("it is free"));
@@ -86,6 +135,10 @@ fn a_warm_pool_allocates_nothing() {
         assert!(matches!(poll(&mut waits), Poll::Ready(Ok(_))));
     });
     assert_eq!(permits, 0, "a permit, a wait, a hand-off");
+    for count in [1000, 4000] {
+        let bytes = bytes_per_idle_resource(count);
+        assert!(bytes <= BESIDE, "{bytes} bytes for each of {count}");
+    }
     assert!(
         blocks(|| drop(std::hint::black_box(Box::new(7)))) >= 1000,
         "the count counts"

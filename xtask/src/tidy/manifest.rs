@@ -12,7 +12,7 @@ const LAYERS: [&str; 5] = [
 ];
 
 /// Ours too, that no library and no tool below them may be built with.
-const TOOLS: [&str; 4] = ["puppet", "pool-bench", "demo", "xtask"];
+const TOOLS: [&str; 5] = ["puppet", "pool-bench", "pool-instructions", "demo", "xtask"];
 
 /// A `Cargo.toml`, line by line.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use ::deadpool::managed::{self, RecycleError, RecycleResult};
 
 use super::slot::{Slot, Slots};
 use crate::{
+    clock::Moment,
     manager::{CreateCx, Manager, Metrics, Reason, Reject, Verdict},
     signal::Signal,
 };
@@ -94,7 +95,7 @@ impl<M: Manager> managed::Manager for ToDeadpool<M> {
             metrics: Metrics {
                 id: slot.id(),
                 index: slot.index(),
-                created: 0,
+                born: Moment::at(0),
                 epoch: Instant::now(),
                 uses: 1,
             },

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use super::{Origin, Session};
 use crate::{
-    effects::{Effects, Failure, Grant},
-    records::State,
+    effects::{Effects, Failure, Grant, Heir},
     slots::Claim,
 };
 
 impl<R, E> Session<'_, R, E> {
     /// A number for a new resource.
     pub(crate) fn next_id(&mut self) -> u64 {
+        if let Some(id) = self.books.seats.next_id() {
+            return id;
+        }
         let id = self.books.next_id;
         self.books.next_id += 1;
         id
@@ -42,7 +44,7 @@ impl<R, E> Session<'_, R, E> {
         let mut effects = Effects::none();
         let owner = self.end_renewal(claim.index());
         match owner.or_else(|| self.books.queue.head()) {
-            Some(spot) => effects.wake = self.books.queue.grant_to(spot, Grant::Failed(failure)).1,
+            Some(spot) => effects.wake = self.books.queue.grant_to(spot, Grant::Failed(failure)),
             None => self.fail_warm_up(failure, &mut effects),
         }
         let limits = self.books.limits;
@@ -57,7 +59,7 @@ impl<R, E> Session<'_, R, E> {
             self.break_renewals(retry_after, &mut effects);
             self.break_warm_ups(retry_after, &mut effects);
         }
-        self.vacate(claim, &mut effects);
+        self.vacate(claim, Heir::Anyone, &mut effects);
         effects
     }
 
@@ -71,34 +73,6 @@ impl<R, E> Session<'_, R, E> {
 
     /// Creating -> vacant, without a verdict: the executor went away with the create.
     pub(crate) fn create_lost(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
-        self.vacated(claim)
-    }
-
-    /// Starts a create for each who has a slot for it, for each waiter that no create under way will serve, and
-    /// for each that is to be kept ready or warmed up, as far as there is room. Recomputed from the numbers each time; counting wake-ups instead would drift.
-    pub(super) fn cover(&mut self, effects: &mut Effects<Claim<R>, E>) {
-        let mut wanted = self.books.queue.waiting();
-        if self.books.limits.min_idle > 0 {
-            self.raise();
-            wanted += self.books.limits.min_idle.saturating_sub(self.slots.idle());
-        }
-        let allowed = self.books.gate.concurrency(&self.books.limits);
-        while self.running() < allowed {
-            let Some(claim) = self.books.postponed.pop_front() else {
-                break;
-            };
-            effects.rest().creates.push(claim);
-        }
-        while self.running() < allowed
-            && (wanted > self.unclaimed() || self.is_cold())
-            && self.books.records.size() < self.books.limits.max_size
-            && !self.books.closed
-        {
-            let claim = self
-                .slots
-                .take_vacant(self.books.limits.max_size, self.books.raised);
-            self.books.records.set(claim.index(), State::Creating);
-            effects.rest().creates.push(claim);
-        }
+        self.vacated(claim, Heir::Anyone)
     }
 }

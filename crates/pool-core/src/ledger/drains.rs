@@ -5,7 +5,7 @@ use std::task::Waker;
 use super::Session;
 use crate::{
     effects::Effects,
-    queue::{End, Look, Priority, Request, Ticket},
+    queue::{End, Look, NEVER, Priority, Request, Ticket},
     slots::Claim,
 };
 
@@ -17,6 +17,7 @@ impl<R, E> Session<'_, R, E> {
             weight,
             note,
             end,
+            due: NEVER,
         };
         let ticket = self.books.drains.join(request, None);
         if self.books.closed && self.books.records.size() == 0 {

@@ -18,12 +18,13 @@ use loom::{
 
 use super::Ledger;
 use crate::{
-    effects::{Admission, Ask, Effects, Grant, Need},
+    effects::{Admission, Ask, Effects, Grant, Heir, Need},
     limits::Limits,
     loan::{Phase, Terms},
     permits::{self, Answer, Permits},
     queue::{End, Look, Priority, Ticket},
     reserve::Reserve,
+    seats::Seats,
     slots::{Claim, Occupant},
     sync::Lock,
 };
@@ -48,7 +49,7 @@ fn ledger(max_size: usize) -> loom::sync::Arc<Book> {
         max_size,
         ..Limits::default()
     };
-    loom::sync::Arc::new(Ledger::new(limits))
+    loom::sync::Arc::new(Ledger::new(limits, Seats::unshared()))
 }
 
 /// Carries effects out: creates succeed at once, destroys are done at once.
@@ -67,7 +68,7 @@ fn perform(book: &Book, effects: Effects<Right, ()>) {
         }
         for (mut right, _) in rest.destroys {
             drop(right.get_mut().take());
-            todo.push(book.lock().destroyed(right));
+            todo.push(book.lock().destroyed(right, Heir::Anyone));
         }
         rest.wakes.into_iter().for_each(Waker::wake);
     }
@@ -84,26 +85,21 @@ fn join(book: &Book, need: Need, waker: &Waker) -> Result<Ticket, Option<Right>>
         priority: Priority::Normal,
         caller: Location::caller(),
         end: End::Back,
+        task: None,
     };
-    let mut spare = None;
-    loop {
-        let admission = book.lock().acquire(ask, &mut spare, || 0);
-        return match admission {
-            Admission::Lent(right) => Err(Some(right)),
-            Admission::Queued(ticket, _) => Ok(ticket),
-            Admission::Creates(ticket, effects) => {
-                perform(book, effects);
-                Ok(ticket)
-            }
-            Admission::Closed => Err(None),
-            Admission::NeedsWaker => {
-                spare = Some(waker.clone());
-                continue;
-            }
-            Admission::CircuitOpen(_) | Admission::Saturated { .. } => {
-                unreachable!("the queue is long")
-            }
-        };
+    let mut spare = Some(waker.clone());
+    let admission = book.lock().acquire(ask, &mut spare, || 0);
+    match admission {
+        Admission::Lent(right) => Err(Some(right)),
+        Admission::Queued(ticket, _) => Ok(ticket),
+        Admission::Creates(ticket, effects) => {
+            perform(book, effects);
+            Ok(ticket)
+        }
+        Admission::Closed => Err(None),
+        Admission::CircuitOpen(_) | Admission::Saturated { .. } => {
+            unreachable!("the queue is long")
+        }
     }
 }
 
@@ -333,7 +329,7 @@ fn a_discard_serves_the_next_by_a_create() {
         let mut held = held;
         drop(held.get_mut().take());
         book.lock().discarded(held.index());
-        let effects = book.lock().destroyed(held);
+        let effects = book.lock().destroyed(held, Heir::Anyone);
         perform(&book, effects);
         let right = waiter.join().expect("it does not panic");
         give_back(&book, right);

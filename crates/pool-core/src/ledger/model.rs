@@ -10,11 +10,12 @@ use super::{
     events::{Event, event},
 };
 use crate::{
-    effects::{Admission, Ask, Effects, Failure, Grant, Need, Rest, Warmth},
+    effects::{Admission, Ask, Effects, Failure, Grant, Heir, Need, Rest, Warmth},
     gate::Pause,
     limits::{Limits, Order},
     manager::Reason,
     queue::{End, Look, Ticket},
+    seats::Seats,
     slots::Claim,
 };
 
@@ -75,7 +76,7 @@ impl Model {
             ..Outside::default()
         };
         Self {
-            ledger: Ledger::new(limits),
+            ledger: Ledger::new(limits, Seats::unshared()),
             outside,
         }
     }
@@ -144,6 +145,7 @@ impl Model {
                     priority,
                     caller: Location::caller(),
                     end: End::Back,
+                    task: None,
                 };
                 let mut spare = Some(Waker::noop().clone());
                 let admission = self.ledger.lock().acquire(ask, &mut spare, || 0);
@@ -164,7 +166,6 @@ impl Model {
                         outside.waiting.push((ticket, need));
                         return;
                     }
-                    Admission::NeedsWaker => unreachable!("there is one"),
                     Admission::Saturated { waiters } => {
                         assert_eq!(waiters, before.waiting);
                         assert!(waiters >= 6 && before.idle == 0);
@@ -314,7 +315,7 @@ impl Model {
                     return;
                 };
                 outside.ended += 1;
-                self.ledger.lock().destroyed(right)
+                self.ledger.lock().destroyed(right, Heir::Anyone)
             }
             Event::WarmUp(count) => {
                 let before = self.ledger.lock().status();

@@ -83,8 +83,7 @@ impl<R, E> Session<'_, R, E> {
 
     #[inline]
     fn wants_new(&self, spot: Spot) -> bool {
-        let note = self.books.queue.note(spot);
-        note.is_some_and(|note| note.need == Need::New)
+        self.books.queue.note(spot).need == Need::New
     }
 
     /// Destroys this one for the head of the line.
@@ -99,6 +98,13 @@ impl<R, E> Session<'_, R, E> {
         self.books.queue.set_apart(spot);
         self.books.renewals.push(Renewal { slot, spot });
         self.doom(claim, Reason::Replaced, effects);
+    }
+
+    pub(super) fn is_renewed(&self, slot: u32) -> bool {
+        self.books
+            .renewals
+            .iter()
+            .any(|renewal| renewal.slot == slot)
     }
 
     /// Whom this slot is made anew for, if anybody; it is no more.
@@ -198,7 +204,8 @@ impl<R, E> Session<'_, R, E> {
             return Some(slot);
         }
         let max_size = self.books.limits.max_size;
-        if self.books.records.size() < max_size {
+        // Under a cap that is shared, a create needs a seat, and to get one it needs a place in line.
+        if self.books.records.size() < max_size && !self.books.seats.are_shared() {
             let claim = self.slots.take_vacant(max_size, self.books.raised);
             let slot = claim.index();
             self.books.records.set(slot, State::Creating);
@@ -217,9 +224,8 @@ impl<R, E> Session<'_, R, E> {
         if self.unclaimed() == 0 {
             return None;
         }
-        let is_claimed = |slot: u32| self.books.renewals.iter().any(|other| other.slot == slot);
         let mut creating = self.books.records.creating();
-        creating.find(|slot| !is_claimed(*slot))
+        creating.find(|slot| !self.is_renewed(*slot))
     }
 
     /// Creating -> vacant, with no create begun.
@@ -235,7 +241,7 @@ impl<R, E> Session<'_, R, E> {
         effects: &mut Effects<Claim<R>, E>,
     ) {
         if let Some(spot) = spot {
-            let (_, waker) = self.books.queue.grant_to(spot, answer);
+            let waker = self.books.queue.grant_to(spot, answer);
             effects.rest().wakes.extend(waker);
         }
     }

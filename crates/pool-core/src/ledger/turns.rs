@@ -10,10 +10,11 @@ use proptest::{collection::vec, prelude::*};
 
 use super::Ledger;
 use crate::{
-    effects::{Admission, Ask, Grant, Need},
+    effects::{Admission, Ask, Grant, Heir, Need},
     limits::Limits,
     manager::Reason,
     queue::{End, Look, Priority},
+    seats::Seats,
     slots::Claim,
 };
 
@@ -29,7 +30,7 @@ proptest! {
         cancels in vec(0..40_usize, 0..10),
     ) {
         let classes = [Priority::Low, Priority::Normal, Priority::High];
-        let ledger = Ledger::<(), u32>::new(Limits { max_size: 1, ..Limits::default() });
+        let ledger = Ledger::<(), u32>::new(Limits { max_size: 1, ..Limits::default() }, Seats::unshared());
         let mut model: [VecDeque<usize>; 3] = Default::default();
         let mut tickets = BTreeMap::new();
         // The first one, if it wants a new resource: the create is its own.
@@ -41,6 +42,7 @@ proptest! {
                 priority: classes[*class],
                 caller: Location::caller(),
                 end: End::Back,
+                task: None,
             };
             match ledger.lock().acquire(ask, &mut Some(Waker::noop().clone()), || 0) {
                 Admission::Creates(ticket, mut effects) => {
@@ -101,6 +103,6 @@ fn renewed(ledger: &Ledger<(), u32>, used: Claim<()>) -> Claim<()> {
         .pop()
         .expect("nobody else may have it");
     assert_eq!(why, Reason::Replaced);
-    let mut effects = ledger.lock().destroyed(claim);
+    let mut effects = ledger.lock().destroyed(claim, Heir::Anyone);
     effects.rest().creates.pop().expect("there is room")
 }

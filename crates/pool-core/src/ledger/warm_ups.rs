@@ -8,7 +8,7 @@ use std::{task::Waker, time::Duration};
 use super::Session;
 use crate::{
     effects::{Effects, Failure, Warmth},
-    queue::{End, Look, Priority, Request, Ticket},
+    queue::{End, Look, NEVER, Priority, Request, Ticket},
     records::State,
     slots::Claim,
 };
@@ -41,6 +41,7 @@ impl<R, E> Session<'_, R, E> {
             weight: count,
             note,
             end,
+            due: NEVER,
         };
         let ticket = self.books.warm_ups.join(request, None);
         let mut effects = Effects::none();
@@ -69,12 +70,14 @@ impl<R, E> Session<'_, R, E> {
         effects
     }
 
-    /// Whether more creates are needed for them than are under way.
-    pub(super) fn is_cold(&self) -> bool {
-        self.books.warm_ups.waiting() > 0 && {
-            let coming = self.unclaimed() + self.books.renewals.len();
-            self.books.warm_ups.heaviest() > self.existing() + coming
+    /// How many more creates are needed for them than are under way.
+    pub(super) fn cold(&self) -> usize {
+        if self.books.warm_ups.waiting() == 0 {
+            return 0;
         }
+        let coming = self.unclaimed() + self.books.renewals.len();
+        let heaviest = self.books.warm_ups.heaviest();
+        heaviest.saturating_sub(self.existing() + coming)
     }
 
     /// Tells those for whom enough exist by now.
@@ -103,7 +106,7 @@ impl<R, E> Session<'_, R, E> {
     /// Nobody who waits for a resource can be told of this failure: the first of them is.
     pub(super) fn fail_warm_up(&mut self, failure: Failure<E>, effects: &mut Effects<Claim<R>, E>) {
         match self.books.warm_ups.grant(Warmth::Failed(failure)) {
-            Ok((_, waker)) => effects.wake = waker,
+            Ok(waker) => effects.wake = waker,
             Err(Warmth::Failed(failure)) => effects.rest().unheard = Some(failure),
             Err(
                 Warmth::Ready | Warmth::CircuitOpen(_) | Warmth::TooMany { .. } | Warmth::Closed,

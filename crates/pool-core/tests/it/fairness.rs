@@ -1,4 +1,10 @@
-use pool_core::{Priority, Semaphore};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use pool_core::{Pool, Priority, Semaphore};
+use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::scripted::{Scripted, poll, ready};
 
@@ -81,4 +87,63 @@ fn a_waiter_that_gives_up_overtakes_nobody() {
     drop(high);
     drop(held);
     assert!(ready(low).is_ok());
+}
+
+const TASKS: usize = 64;
+
+/// What a task does while it holds.
+#[derive(Clone, Copy)]
+enum Hold {
+    Nothing,
+    Yield,
+}
+
+/// How many turns each task has had by the time that they have had `mean` each on average: they begin together, and
+/// end together.
+async fn turns(pool: Pool<Scripted>, hold: Hold, mean: usize) -> Vec<usize> {
+    let start = Arc::new(Barrier::new(TASKS));
+    let all = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    for _ in 0..TASKS {
+        let (pool, start, all) = (pool.clone(), Arc::clone(&start), Arc::clone(&all));
+        tasks.spawn(async move {
+            start.wait().await;
+            let mut own = 0;
+            while all.fetch_add(1, Relaxed) < TASKS * mean {
+                let guard = pool.acquire().await.expect("nobody waits for so long");
+                match hold {
+                    Hold::Nothing => {}
+                    Hold::Yield => tokio::task::yield_now().await,
+                }
+                drop(guard);
+                own += 1;
+            }
+            own
+        });
+    }
+    tasks.join_all().await
+}
+
+/// bb8 and async-lock's semaphore let one task have all of them, and the others wait for its end.
+#[track_caller]
+fn assert_shared(turns: &[usize], mean: usize) {
+    let least = *turns.iter().min().expect("there are some");
+    assert!(least * 2 >= mean, "{turns:?}");
+    assert_eq!(turns.iter().sum::<usize>(), TASKS * mean);
+}
+
+#[tokio::test]
+async fn no_task_gets_less_than_half_of_the_mean() {
+    let held = turns(Scripted::default().pool(4), Hold::Yield, 200).await;
+    assert_shared(&held, 200);
+    // Nobody waits: what gives the others their turn is the budget of tokio, 128 turns at a time.
+    let at_once = turns(Scripted::default().pool(4), Hold::Nothing, 2000).await;
+    assert_shared(&at_once, 2000);
+}
+
+/// So many turns that a worker which the system lets stand still for a while costs its tasks few of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_task_gets_less_than_half_of_the_mean_on_two_threads() {
+    let held = turns(Scripted::default().pool(4), Hold::Yield, 800).await;
+    assert_shared(&held, 800);
 }

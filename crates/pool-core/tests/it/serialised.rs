@@ -31,3 +31,17 @@ fn priorities_and_orders_are_words() {
     let high = StrDeserializer::<Error>::new("high");
     assert_eq!(Priority::deserialize(high), Ok(Priority::High));
 }
+
+#[cfg(feature = "keyed")]
+#[test]
+fn limits_of_keyed_pools_left_out_have_their_defaults() {
+    use pool_core::KeyedLimits;
+
+    let read = |entries: &[(&'static str, u64)]| {
+        KeyedLimits::deserialize(MapDeserializer::<_, Error>::new(entries.iter().copied()))
+    };
+    let limits = read(&[("max_total", 7)]).unwrap();
+    assert_eq!((limits.max_total, limits.per_key), (7, Limits::default()));
+    let error = read(&[("max_size", 7)]).unwrap_err().to_string();
+    assert!(error.contains("`max_total`"), "{error}");
+}

@@ -5,7 +5,10 @@ use std::{
 
 use pool_core::{Guard, OwnedGuard, Pool, Semaphore};
 
-use crate::scripted::{Scripted, assert_sound, poll, ready};
+use crate::{
+    random::Random,
+    scripted::{Scripted, assert_sound, poll, ready},
+};
 
 #[test]
 fn ten_thousand_acquisitions_leave_the_status_as_before() {
@@ -34,35 +37,26 @@ fn a_thousand_waiters_are_served_in_order() {
     assert_eq!(pool.status().idle, 1);
 }
 
-/// A number that differs from call to call; the tests need variety, not randomness.
-fn next(state: &mut u64) -> u64 {
-    // xorshift64, Marsaglia 2003.
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state
-}
-
 /// One caller that acquires, holds, gives up, breaks and detaches at random.
 async fn caller(pool: Pool<Scripted>, seed: u64) {
-    let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let random = Random::new(seed);
     for _ in 0..500 {
         let mut acquire = pool.acquire_owned();
-        match next(&mut random) % 8 {
+        match random.below(8) {
             0 => {
                 let _ = poll(&mut acquire);
                 continue;
             }
-            1 => acquire = acquire.deadline(Duration::from_nanos(next(&mut random) % 20_000)),
+            1 => acquire = acquire.deadline(Duration::from_nanos(random.below(20_000))),
             _ => {}
         }
         let Ok(mut guard) = acquire.await else {
             continue;
         };
-        if next(&mut random) % 2 == 0 {
+        if random.once_in(2) {
             tokio::task::yield_now().await;
         }
-        match next(&mut random) % 16 {
+        match random.below(16) {
             0 => drop(OwnedGuard::detach(guard)),
             1 => OwnedGuard::discard(guard).await,
             2 => OwnedGuard::release(guard).await,
@@ -141,16 +135,16 @@ async fn a_storm_on_a_semaphore_loses_no_permit() {
         .map(|seed| {
             let semaphore = Arc::clone(&semaphore);
             tokio::spawn(async move {
-                let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+                let random = Random::new(seed);
                 for _ in 0..500 {
-                    let count = 1 + next(&mut random) as usize % 3;
+                    let count = 1 + random.below(3) as usize;
                     let mut acquire = Arc::clone(&semaphore).acquire_many_owned(count);
-                    if next(&mut random) % 4 == 0 {
+                    if random.once_in(4) {
                         let _ = poll(&mut acquire);
                         continue;
                     }
                     let permit = acquire.await.unwrap();
-                    if next(&mut random) % 2 == 0 {
+                    if random.once_in(2) {
                         tokio::task::yield_now().await;
                     }
                     drop(permit);
