@@ -2,7 +2,7 @@
 //! all constants, so that nothing of it is left in the code of a pool.
 
 use crate::{
-    effects::{Heir, Leaves, Need},
+    effects::{Demand, Heir, Leaves},
     manager::Reason,
     upkeep::Place,
 };
@@ -40,7 +40,12 @@ impl Seats {
         None
     }
 
-    pub(crate) fn settle(&mut self, _: usize, need: Need, _: Leaves) -> (usize, Option<Elsewhere>) {
+    pub(crate) fn settle(
+        &mut self,
+        _: usize,
+        need: Demand,
+        _: Leaves,
+    ) -> (usize, Option<Elsewhere>) {
         (need.urgent + need.spare, None)
     }
 

@@ -14,7 +14,7 @@ use loom::{future::block_on, thread};
 
 use super::Ledger;
 use crate::{
-    effects::{Admission, Ask, Effects, Grant, Heir},
+    effects::{Admission, Ask, Effects, Grant, Heir, Need},
     limits::Limits,
     loan::{Phase, Terms},
     queue::{End, Look, Priority, Ticket},
@@ -88,6 +88,7 @@ impl Key {
             return Err(right);
         }
         let ask = Ask {
+            need: Need::Any,
             priority: Priority::Normal,
             caller: Location::caller(),
             end: End::Back,
