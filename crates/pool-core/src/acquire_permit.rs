@@ -260,9 +260,10 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
             Admission::Granted => Some(Ok(self.held())),
             Admission::Queued(ticket, woken) => {
                 // An urgent one may have been served where the head was not.
-                self.state = match woken.is_empty() {
-                    true => State::Asleep(ticket),
-                    false => State::Queued(ticket),
+                self.state = if woken.is_empty() {
+                    State::Asleep(ticket)
+                } else {
+                    State::Queued(ticket)
                 };
                 woken.wake();
                 None

@@ -428,6 +428,10 @@ where
 
     /// It is in the queue, and nobody watches it yet.
     fn begin_countdown(&mut self, ticket: &Ticket, task: Option<task::Id>) {
+        let Countdown::Unset(None) = self.countdown else {
+            // The pool's limit is not asked for.
+            return self.start_countdown(None);
+        };
         let limit = self.shared().ledger.lock().limits().acquire_timeout;
         let enlist = |(task, limit)| patrol::enlist(self.shared(), ticket, task, limit);
         match task.zip(limit).and_then(enlist) {

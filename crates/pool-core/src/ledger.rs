@@ -32,6 +32,9 @@ mod drains;
 mod neighbour;
 mod renewals;
 mod warm_ups;
+mod whole;
+
+pub(crate) use whole::Overdue;
 
 use std::{collections::VecDeque, panic::Location, sync::Arc, task::Waker};
 
@@ -502,10 +505,6 @@ impl<R, E> Drop for Session<'_, R, E> {
         }
     }
 }
-
-mod whole;
-
-pub(crate) use whole::Overdue;
 
 #[cfg(all(test, not(loom)))]
 mod events;

@@ -127,10 +127,10 @@ impl Permits {
         };
         let ticket = self.queue.join(request, spare.take());
         // A more urgent one may fit where the head did not.
-        let may_fit = self.available > 0 || count == 0;
-        let woken = match may_fit {
-            false => Wakes::default(),
-            true => self.hand_out(),
+        let woken = if self.available > 0 || count == 0 {
+            self.hand_out()
+        } else {
+            Wakes::default()
         };
         Admission::Queued(ticket, woken)
     }

@@ -11,7 +11,7 @@ pub(crate) enum Wakes {
     #[default]
     Nobody,
     One(Waker),
-    Some(Vec<Waker>),
+    Several(Vec<Waker>),
 }
 
 impl Wakes {
@@ -19,7 +19,7 @@ impl Wakes {
     pub(crate) fn push(&mut self, waker: Waker) {
         match self {
             Self::Nobody => *self = Self::One(waker),
-            Self::One(_) | Self::Some(_) => self.push_another(waker),
+            Self::One(_) | Self::Several(_) => self.push_another(waker),
         }
     }
 
@@ -27,10 +27,10 @@ impl Wakes {
     fn push_another(&mut self, waker: Waker) {
         *self = match std::mem::take(self) {
             Self::Nobody => Self::One(waker),
-            Self::One(first) => Self::Some(vec![first, waker]),
-            Self::Some(mut wakers) => {
+            Self::One(first) => Self::Several(vec![first, waker]),
+            Self::Several(mut wakers) => {
                 wakers.push(waker);
-                Self::Some(wakers)
+                Self::Several(wakers)
             }
         }
     }
@@ -45,7 +45,7 @@ impl Wakes {
         match self {
             Self::Nobody => {}
             Self::One(waker) => forget_panics(|| waker.wake()),
-            Self::Some(wakers) => {
+            Self::Several(wakers) => {
                 for waker in wakers {
                     forget_panics(|| waker.wake());
                 }
