@@ -168,8 +168,6 @@ struct Attempt<H: Borrow<Semaphore>> {
 enum State {
     Start,
     Queued(Ticket),
-    /// As queued, with the waker in place.
-    Asleep(Ticket),
     Done,
 }
 
@@ -224,14 +222,9 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
         loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Start => {
-                    if let Some(outcome) = self.enter(cx.waker()) {
-                        return Poll::Ready(outcome);
+                    if let Some(poll) = self.enter(cx) {
+                        return poll;
                     }
-                }
-                State::Asleep(ticket) => {
-                    self.state = State::Queued(ticket);
-                    let waited = ready!(self.poll_deadline(cx));
-                    return Poll::Ready(Err(self.give_up(waited)));
                 }
                 State::Queued(ticket) => match self.look(ticket, cx.waker()) {
                     Ok(Answer::Granted) => return Poll::Ready(Ok(self.held())),
@@ -240,41 +233,60 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
                         let (requested, total) = (self.count, self.home().total());
                         return Poll::Ready(Err(PermitError::TooLarge { requested, total }));
                     }
-                    Err(ticket) => self.state = State::Asleep(ticket),
+                    Err(ticket) => {
+                        self.state = State::Queued(ticket);
+                        return self.sleep(cx);
+                    }
                 },
                 State::Done => panic!("an acquire was polled after it had ended"),
             }
         }
     }
 
-    /// Asks the semaphore: an outcome, or a place in its queue.
-    fn enter(&mut self, waker: &Waker) -> Option<Result<Held<H>, PermitError>> {
+    /// Asks the semaphore. Nothing if it is in the queue, and may have been served.
+    #[inline]
+    fn enter(&mut self, cx: &mut Context<'_>) -> Option<Poll<Result<Held<H>, PermitError>>> {
         let requested = self.count;
         // Cloned before the lock is taken, and dropped after it if nobody has to wait: a second visit would cost
         // more.
-        let mut spare = Some(waker.clone());
+        let mut spare = Some(cx.waker().clone());
         let mut permits = self.home().permits.lock();
         let admission = permits.acquire(requested, self.priority, &mut spare);
         drop(permits);
-        match admission {
-            Admission::Granted => Some(Ok(self.held())),
+        let outcome = match admission {
+            Admission::Granted => Ok(self.held()),
             Admission::Queued(ticket, woken) => {
+                self.state = State::Queued(ticket);
+                if woken.is_empty() {
+                    return Some(self.sleep(cx));
+                }
                 // An urgent one may have been served where the head was not.
-                self.state = if woken.is_empty() {
-                    State::Asleep(ticket)
-                } else {
-                    State::Queued(ticket)
-                };
                 woken.wake();
-                None
+                return None;
             }
-            Admission::Closed => Some(Err(PermitError::Closed)),
-            Admission::Saturated { waiters } => Some(Err(PermitError::Saturated { waiters })),
-            Admission::TooLarge { total } => Some(Err(PermitError::TooLarge { requested, total })),
-        }
+            Admission::Closed => Err(PermitError::Closed),
+            Admission::Saturated { waiters } => Err(PermitError::Saturated { waiters }),
+            Admission::TooLarge { total } => Err(PermitError::TooLarge { requested, total }),
+        };
+        Some(Poll::Ready(outcome))
     }
 
-    fn look(&self, mut ticket: Ticket, waker: &Waker) -> Result<Answer, Ticket> {
+    /// There is nothing to do until somebody wakes it, or its time is up.
+    #[inline]
+    fn sleep(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
+        let waited = ready!(self.poll_deadline(cx));
+        Poll::Ready(Err(self.give_up(waited)))
+    }
+
+    #[inline]
+    fn look(&self, ticket: Ticket, waker: &Waker) -> Result<Answer, Ticket> {
+        self.home()
+            .permits
+            .collect(ticket)
+            .or_else(|ticket| self.look_under_lock(ticket, waker))
+    }
+
+    fn look_under_lock(&self, mut ticket: Ticket, waker: &Waker) -> Result<Answer, Ticket> {
         // The waker is cloned, and an old one dropped, outside the lock.
         let mut spare = None;
         loop {
@@ -319,9 +331,7 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
     }
 
     fn cancel(&mut self) {
-        if let State::Queued(ticket) | State::Asleep(ticket) =
-            std::mem::replace(&mut self.state, State::Done)
-        {
+        if let State::Queued(ticket) = std::mem::replace(&mut self.state, State::Done) {
             // The waker is dropped after the lock is released.
             let (woken, _waker) = self.home().permits.lock().cancel(ticket, self.count);
             woken.wake();
@@ -330,9 +340,7 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
 
     fn ahead(&self) -> Option<usize> {
         match &self.state {
-            State::Queued(ticket) | State::Asleep(ticket) => {
-                self.home().permits.lock().ahead(ticket)
-            }
+            State::Queued(ticket) => self.home().permits.lock().ahead(ticket),
             State::Start | State::Done => None,
         }
     }
@@ -355,7 +363,7 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
 impl<H: Borrow<Semaphore>> Drop for Attempt<H> {
     #[inline]
     fn drop(&mut self) {
-        if let State::Queued(_) | State::Asleep(_) = self.state {
+        if let State::Queued(_) = self.state {
             self.cancel();
         }
     }

@@ -72,8 +72,6 @@ where
     /// Its resource was refused: once it is in line again, that one is destroyed.
     Again(Box<(Loan<H, M>, Reason)>),
     Queued(Ticket),
-    /// As queued, with the waker in place.
-    Asleep(Ticket),
     Checking(Check<'h, H, M>),
     Done,
 }
@@ -199,34 +197,25 @@ where
         loop {
             match std::mem::replace(&mut self.state, State::Done) {
                 State::Start => {
-                    if let Some(outcome) = self.enter(Need::Any, End::Back, cx.waker()) {
-                        return Poll::Ready(outcome);
+                    if let Some(poll) = self.enter(Need::Any, End::Back, cx) {
+                        return poll;
                     }
                 }
                 State::StartAnew => {
-                    if let Some(outcome) = self.enter(Need::New, End::Back, cx.waker()) {
-                        return Poll::Ready(outcome);
+                    if let Some(poll) = self.enter(Need::New, End::Back, cx) {
+                        return poll;
                     }
                 }
                 State::Again(refused) => {
                     self.see_to_itself();
-                    let outcome = self.enter(Need::Any, End::Front, cx.waker());
+                    let poll = self.enter(Need::Any, End::Front, cx);
                     // Only now, so that what its slot is used for next finds this caller in line.
                     let (loan, why) = *refused;
                     loan.replace(why);
-                    // It may have been served by that.
-                    self.state = match std::mem::replace(&mut self.state, State::Done) {
-                        State::Asleep(ticket) => State::Queued(ticket),
-                        state => state,
-                    };
-                    if let Some(outcome) = outcome {
+                    // If it waits, it may have been served by that.
+                    if let Some(Poll::Ready(outcome)) = poll {
                         return Poll::Ready(outcome);
                     }
-                }
-                State::Asleep(ticket) => {
-                    self.state = State::Queued(ticket);
-                    ready!(self.poll_deadline(cx));
-                    return Poll::Ready(Err(self.give_up()));
                 }
                 State::Queued(ticket) => match self.look(ticket, cx.waker()) {
                     Ok(Grant::Fresh(claim)) => return Poll::Ready(Ok(self.lend(claim))),
@@ -240,7 +229,10 @@ where
                     }
                     Ok(Grant::Closed) => return Poll::Ready(Err(AcquireError::Closed)),
                     Ok(Grant::Failed(failure)) => return Poll::Ready(Err(self.failed(failure))),
-                    Err(ticket) => self.state = State::Asleep(ticket),
+                    Err(ticket) => {
+                        self.state = State::Queued(ticket);
+                        return self.sleep(cx);
+                    }
                 },
                 State::Checking(mut check) => match check.as_mut().poll(cx) {
                     Poll::Ready((loan, checked)) => {
@@ -251,8 +243,7 @@ where
                     Poll::Pending => {
                         self.state = State::Checking(check);
                         self.see_to_itself();
-                        ready!(self.poll_deadline(cx));
-                        return Poll::Ready(Err(self.give_up()));
+                        return self.sleep(cx);
                     }
                 },
                 State::Done => panic!("an acquire was polled after it had ended"),
@@ -260,9 +251,9 @@ where
         }
     }
 
-    /// Asks the pool: an outcome, or the next state is set.
+    /// Asks the pool. Nothing if there is more to do at once, in the next state, which is set.
     #[inline]
-    fn enter(&mut self, need: Need, end: End, waker: &Waker) -> Option<Outcome<H, M>> {
+    fn enter(&mut self, need: Need, end: End, cx: &mut Context<'_>) -> Option<Poll<Outcome<H, M>>> {
         let (priority, caller) = (self.priority, self.caller);
         let ask = Ask {
             need,
@@ -276,20 +267,20 @@ where
         };
         // Cloned before the lock is taken, and dropped after it if nobody has to wait: a second visit would cost
         // more.
-        let mut spare = Some(waker.clone());
+        let mut spare = Some(cx.waker().clone());
         let shared = self.shared();
         let now = || shared.clock.now();
         let admission = shared.ledger.lock().acquire(ask, &mut spare, now);
-        match admission {
-            Admission::Lent(claim) => self.check(claim).map(Ok),
+        let outcome = match admission {
+            Admission::Lent(claim) => Ok(self.check(claim)?),
             Admission::Queued(ticket, watch) => {
                 match watch {
                     Some(watch) => self.countdown = Countdown::Watched(watch),
                     None => self.begin_countdown(&ticket, ask.task),
                 }
-                self.state = State::Asleep(ticket);
+                self.state = State::Queued(ticket);
                 self.waits();
-                None
+                return Some(self.sleep(cx));
             }
             Admission::Creates(ticket, effects) => {
                 self.state = State::Queued(ticket);
@@ -297,18 +288,38 @@ where
                 let _entered = self.wait.get().map(Span::enter);
                 // A create that is done at once needs no executor.
                 self.shared().perform(effects, Place::Here);
-                None
+                return None;
             }
-            Admission::CircuitOpen(after) => Some(Err(self.circuit_open(after))),
+            Admission::CircuitOpen(after) => Err(self.circuit_open(after)),
             Admission::Saturated { waiters } => {
                 self.shared().watcher.tell(|| Event::Saturated);
-                Some(Err(AcquireError::Saturated { waiters }))
+                Err(AcquireError::Saturated { waiters })
             }
-            Admission::Closed => Some(Err(AcquireError::Closed)),
-        }
+            Admission::Closed => Err(AcquireError::Closed),
+        };
+        Some(Poll::Ready(outcome))
     }
 
+    /// There is nothing to do until somebody wakes it, or its time is up.
+    #[inline]
+    fn sleep(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
+        ready!(self.poll_deadline(cx));
+        Poll::Ready(Err(self.give_up()))
+    }
+
+    #[inline]
     fn look(
+        &mut self,
+        ticket: Ticket,
+        waker: &Waker,
+    ) -> Result<Grant<Claim<M::Resource>, M::Error>, Ticket> {
+        self.shared()
+            .ledger
+            .collect(ticket)
+            .or_else(|ticket| self.look_under_lock(ticket, waker))
+    }
+
+    fn look_under_lock(
         &mut self,
         mut ticket: Ticket,
         waker: &Waker,
@@ -479,9 +490,7 @@ where
 
     pub(crate) fn ahead(&self) -> Option<usize> {
         match &self.state {
-            State::Queued(ticket) | State::Asleep(ticket) => {
-                self.shared().ledger.lock().ahead(ticket)
-            }
+            State::Queued(ticket) => self.shared().ledger.lock().ahead(ticket),
             State::Start
             | State::StartAnew
             | State::Again(_)
@@ -499,9 +508,7 @@ where
     /// Gives its place in the queue up.
     #[cold]
     fn leave(&mut self) {
-        if let State::Queued(ticket) | State::Asleep(ticket) =
-            std::mem::replace(&mut self.state, State::Done)
-        {
+        if let State::Queued(ticket) = std::mem::replace(&mut self.state, State::Done) {
             let effects = self.shared().ledger.lock().cancel(ticket);
             self.shared().perform(effects, Place::Anywhere);
             self.shared().watcher.tell(|| Event::Cancelled);
@@ -516,7 +523,7 @@ where
 {
     #[inline]
     fn drop(&mut self) {
-        if let State::Queued(_) | State::Asleep(_) = self.state {
+        if let State::Queued(_) = self.state {
             self.leave();
         }
     }

@@ -43,12 +43,13 @@ use crate::{
     gate::Gate,
     ledger::renewals::{Renewal, Turn},
     limits::Limits,
+    mailbox::Mailboxes,
     manager::Reason,
     patrol::{Patrol, Watch},
     queue::{End, Look, NEVER, Queue, Request, Spot, Ticket},
     records::{Records, State},
     seats::Seats,
-    slots::{Claim, Facts, Slots},
+    slots::{Claim, Facts, Parcel, Slots},
     status::Status,
     sync::{Lock, LockGuard},
 };
@@ -56,29 +57,35 @@ use crate::{
 /// See the module's documentation. `E` is the error of a create.
 pub(crate) struct Ledger<R, E> {
     slots: Slots<R>,
+    mail: Arc<Mailboxes<Parcel<R>>>,
     books: Lock<Books<R, E>>,
 }
 
-/// What the lock is over.
+/// What the lock is over. In this order, and beginning a cache line: what changes with every hand-off comes first,
+/// away from the lock itself, which others wait for, and from what is only read.
+#[repr(C, align(64))]
 struct Books<R, E> {
-    limits: Limits,
     closed: bool,
     /// Whether the idle marks are raised.
     raised: bool,
+    queue: Line<R, E>,
     records: Records,
-    queue: Queue<Grant<Claim<R>, E>, Note>,
+    limits: Limits,
     /// Who stands apart from the line, and which slot is made anew for each of them.
     renewals: Vec<Renewal>,
     /// Slots of theirs whose create has not begun yet.
     postponed: VecDeque<Claim<R>>,
     drains: Queue<(), ()>,
-    warm_ups: Queue<Warmth<E>, ()>,
+    warm_ups: Queue<Warmth<E>, usize>,
     gate: Gate,
     patrol: Patrol,
     last_create_error: Option<Arc<str>>,
     next_id: u64,
     seats: Seats,
 }
+
+/// Who waits.
+type Line<R, E> = Queue<Grant<Claim<R>, E>, Note, Arc<Mailboxes<Parcel<R>>>>;
 
 /// What the queue knows of a waiter.
 #[derive(Clone, Copy, Debug)]
@@ -102,16 +109,17 @@ pub(crate) struct Session<'a, R, E> {
 
 impl<R, E> Ledger<R, E> {
     pub(crate) fn new(limits: Limits, seats: Seats) -> Self {
+        let mail = Arc::default();
         let books = Books {
             limits,
             closed: false,
             raised: false,
             records: Records::new(),
-            queue: Queue::new(),
+            queue: Queue::new(Arc::clone(&mail)),
             renewals: Vec::new(),
             postponed: VecDeque::new(),
-            drains: Queue::new(),
-            warm_ups: Queue::new(),
+            drains: Queue::new(()),
+            warm_ups: Queue::new(()),
             gate: Gate::default(),
             patrol: Patrol::default(),
             last_create_error: None,
@@ -122,6 +130,7 @@ impl<R, E> Ledger<R, E> {
         slots.set_order(limits.order);
         Self {
             slots,
+            mail,
             books: Lock::new(books),
         }
     }
@@ -136,6 +145,12 @@ impl<R, E> Ledger<R, E> {
     #[inline]
     pub(crate) fn put(&self, claim: Claim<R>) -> Result<(), Claim<R>> {
         self.slots.put(claim)
+    }
+
+    /// What a waiter was granted, unless that needs the lock: then `look` does it.
+    #[inline]
+    pub(crate) fn collect(&self, ticket: Ticket) -> Result<Grant<Claim<R>, E>, Ticket> {
+        ticket.collect(&self.mail)
     }
 
     #[inline]
@@ -211,7 +226,6 @@ impl<R, E> Session<'_, R, E> {
         } = ask;
         let request = Request {
             priority,
-            weight: 1,
             note: Note { caller, need },
             end,
             due: NEVER,

@@ -108,7 +108,8 @@ pub struct Limits {
 #[non_exhaustive]
 pub enum Order {
     /// The one in the lowest slot. A few resources do most of the work and stay warm, and the others become idle
-    /// for long enough to go by [`idle_timeout`](Limits::idle_timeout).
+    /// for long enough to go by [`idle_timeout`](Limits::idle_timeout). A thread that was beaten to a resource by
+    /// another one begins elsewhere for its next 256, so that the two do not get into each other's way again.
     #[default]
     Hot,
     /// The one in the next slot after the one that was lent last, and after the highest the lowest again: the

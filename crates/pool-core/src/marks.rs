@@ -17,9 +17,11 @@ pub(crate) const MARKS: usize = 63;
 
 const SLOW: u64 = 1 << 63;
 
-/// Aligned so that two words share no cache line, nor a pair of lines that is fetched together.
-#[repr(align(128))]
 pub(crate) struct Marks(Word);
+
+/// Aligned so that two of them share no cache line, nor a pair of lines that is fetched together.
+#[repr(align(128))]
+pub(crate) struct Apart(pub(crate) Marks);
 
 /// What [`Marks::take`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub(crate) enum Taken {
     Nothing,
     /// Ask under the lock.
     Slow,
+    /// Something else was done to this word meanwhile.
+    Beaten,
 }
 
 impl Marks {
@@ -57,6 +61,22 @@ impl Marks {
                 Ok(_) => return Taken::Mark(seen.trailing_zeros()),
                 Err(now) => seen = now,
             }
+        }
+    }
+
+    /// Takes the lowest mark, unless somebody gets in the way.
+    #[inline]
+    pub(crate) fn try_take(&self) -> Taken {
+        let seen = self.0.load(Ordering::Relaxed);
+        if seen & SLOW != 0 {
+            return Taken::Slow;
+        }
+        if seen == 0 {
+            return Taken::Nothing;
+        }
+        match self.exchange(seen, seen & (seen - 1), Ordering::Acquire) {
+            Ok(_) => Taken::Mark(seen.trailing_zeros()),
+            Err(_) => Taken::Beaten,
         }
     }
 

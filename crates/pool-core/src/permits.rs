@@ -3,15 +3,15 @@
 //! Invariant: `available + held = total + debt`, and whoever is at the head of the queue wants more
 //! than is available.
 
-use std::task::Waker;
+use std::{sync::Arc, task::Waker};
 
 use crate::{
+    mailbox::{Flag, Mailboxes},
     queue::{End, Look, NEVER, Priority, Queue, Request, Ticket},
     wakes::Wakes,
 };
 
 /// See the module's documentation.
-#[derive(Debug)]
 pub(crate) struct Permits {
     total: usize,
     available: usize,
@@ -19,7 +19,7 @@ pub(crate) struct Permits {
     debt: usize,
     closed: bool,
     max_waiters: usize,
-    queue: Queue<Answer, ()>,
+    queue: Queue<Answer, usize, Arc<Mailboxes<Flag>>>,
 }
 
 /// What a waiter gets.
@@ -48,7 +48,8 @@ pub(crate) enum Admission {
 }
 
 impl Permits {
-    pub(crate) fn new(total: usize) -> Self {
+    /// `mail` is where it posts permits.
+    pub(crate) fn new(total: usize, mail: Arc<Mailboxes<Flag>>) -> Self {
         let (available, debt, closed, max_waiters) = (total, 0, false, usize::MAX);
         Self {
             total,
@@ -56,7 +57,7 @@ impl Permits {
             debt,
             closed,
             max_waiters,
-            queue: Queue::new(),
+            queue: Queue::new(mail),
         }
     }
 
@@ -120,8 +121,7 @@ impl Permits {
         }
         let request = Request {
             priority,
-            weight: count,
-            note: (),
+            note: count,
             end: End::Back,
             due: NEVER,
         };
@@ -196,14 +196,13 @@ impl Permits {
     /// Serves the head for as long as its full weight is there; it keeps those behind it back.
     fn hand_out(&mut self) -> Wakes {
         let mut woken = Wakes::default();
-        while let Some(weight) = self.queue.next_weight() {
+        while let Some(head) = self.queue.head() {
+            let weight = self.queue.note(head);
             if weight > self.available {
                 break;
             }
             self.available -= weight;
-            if let Ok(Some(waker)) = self.queue.grant(Answer::Granted) {
-                woken.push(waker);
-            }
+            woken.extend(self.queue.grant_to(head, Answer::Granted));
         }
         woken
     }

@@ -7,19 +7,27 @@
 //!
 //! | entry | what it holds | what leaves it |
 //! |---|---|---|
-//! | waiting | the waker | a grant; cancel |
-//! | granted | the grant | collected by its waiter; cancel gives it back |
-//! | free | | the next push |
+//! | waiting | the waker | a grant -> posted or kept; cancel -> free, in the middle of a line gone |
+//! | gone | nothing | its turn -> free |
+//! | posted | nothing: the grant is in its [mailbox](crate::mailbox) | a join that needs a place: it is free if the mailbox is empty, else kept |
+//! | kept | a grant beside it | its waiter, under the lock -> free; cancel gives it back |
+//! | free | nothing | a join |
 //!
 //! No waker is cloned, dropped or woken in here: they are moved in and out, because they are
 //! foreign code and the owner's lock is held.
 
-use std::task::Waker;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    task::Waker,
+};
+
+use crate::mailbox::Post;
 
 /// How many later arrivals may be served before a waiter.
-const PATIENCE: u64 = 64;
+const PATIENCE: u32 = 64;
 
-const NONE: u32 = u32::MAX;
+/// So many may be gone from a short line.
+const FEW: usize = 16;
 
 /// A round that does not come.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -51,14 +59,23 @@ impl Priority {
     const COUNT: usize = 3;
 }
 
-/// The waiters of one pool or semaphore; `G` is what they wait for, `N` a note of theirs.
+/// The waiters of one pool or semaphore; `G` is what they wait for, `N` a note of theirs, `P` how they get it where
+/// that needs no lock. In this order, because whoever waits for the lock should wait for few cache lines: what changes
+/// with every hand-off is side by side.
 #[derive(Debug)]
-pub(crate) struct Queue<G, N> {
-    entries: Vec<Entry<G, N>>,
-    free: u32,
+#[repr(C)]
+pub(crate) struct Queue<G, N, P = ()> {
+    waiting: usize,
     /// By `Priority as usize`: the last is the most urgent.
     classes: [Class; Priority::COUNT],
-    waiting: usize,
+    entries: Vec<Entry<N>>,
+    /// Entries that nobody has.
+    free: Vec<u32>,
+    post: P,
+    /// Those that are posted, the first come first.
+    posted: VecDeque<u32>,
+    /// What is collected under the lock, by place.
+    kept: BTreeMap<u32, G>,
 }
 
 /// A place in the queue. Not `Clone`: whoever has it collects or cancels it, once.
@@ -71,6 +88,12 @@ pub(crate) struct Ticket(u32);
 pub(crate) struct Spot(u32);
 
 impl Ticket {
+    /// What was posted to this place. Without the queue's lock.
+    #[inline]
+    pub(crate) fn collect<G>(self, post: &impl Post<G>) -> Result<G, Self> {
+        post.collect(self.0).ok_or(self)
+    }
+
     pub(crate) fn spot(&self) -> Spot {
         Spot(self.0)
     }
@@ -80,7 +103,6 @@ impl Ticket {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<N> {
     pub(crate) priority: Priority,
-    pub(crate) weight: usize,
     pub(crate) note: N,
     pub(crate) end: End,
     /// See [`Queue::overdue`]; [`NEVER`] for none.
@@ -114,71 +136,54 @@ pub(crate) struct Cancelled<G> {
     pub(crate) waker: Option<Waker>,
 }
 
+/// In a cache line of its own: waiters come from all threads, and two of them would share it.
 #[derive(Debug)]
-struct Entry<G, N> {
-    content: Content<G>,
+#[repr(align(64))]
+struct Entry<N> {
+    state: State,
     /// It waits for something of its own, and is in no line.
     apart: bool,
     class: u8,
-    previous: u32,
-    next: u32,
-    weight: usize,
+    /// For each class: how many had ever joined it when this entry did. Once more than these have
+    /// left the class, the rest have overtaken this entry.
+    seen: [u32; Priority::COUNT],
     note: N,
     waker: Option<Waker>,
     /// In which round of the patrol it is to be woken.
     due: u64,
-    /// For each class: how many had ever joined it when this entry did. Once more than these have
-    /// left the class, the rest have overtaken this entry.
-    seen: [u64; Priority::COUNT],
 }
 
-#[derive(Debug)]
-enum Content<G> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
     Free,
     Waiting,
-    Granted(G),
+    /// Its waiter has left the middle of a line.
+    Gone,
+    Posted,
+    Kept,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Default)]
 struct Class {
-    head: u32,
-    tail: u32,
-    /// How many have ever joined.
-    joined: u64,
+    /// Who waits, and entries that are gone; the first is not.
+    line: VecDeque<u32>,
+    gone: usize,
+    /// How many have ever joined. Like `left` it wraps around, since only differences count.
+    joined: u32,
     /// How many have ever left, served or cancelled.
-    left: u64,
+    left: u32,
 }
 
-impl<G, N> Entry<G, N> {
-    fn free(note: N) -> Self {
+impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
+    pub(crate) fn new(post: P) -> Self {
         Self {
-            content: Content::Free,
-            apart: false,
-            class: 0,
-            previous: NONE,
-            next: NONE,
-            weight: 0,
-            note,
-            waker: None,
-            due: NEVER,
-            seen: [0; Priority::COUNT],
-        }
-    }
-}
-
-impl<G, N: Copy> Queue<G, N> {
-    pub(crate) fn new() -> Self {
-        let class = Class {
-            head: NONE,
-            tail: NONE,
-            joined: 0,
-            left: 0,
-        };
-        Self {
-            entries: Vec::new(),
-            free: NONE,
-            classes: [class; Priority::COUNT],
             waiting: 0,
+            classes: Default::default(),
+            entries: Vec::new(),
+            free: Vec::new(),
+            post,
+            posted: VecDeque::new(),
+            kept: BTreeMap::new(),
         }
     }
 
@@ -199,9 +204,9 @@ impl<G, N: Copy> Queue<G, N> {
         Ticket(self.enter(request, None, true))
     }
 
-    /// It had its turn, and leaves the line to wait for something of its own.
+    /// The head of its class had its turn, and leaves the line to wait for something of its own.
     pub(crate) fn set_apart(&mut self, spot: Spot) {
-        self.unlink(spot.0);
+        self.leave_head(spot.0);
         self.entries[spot.0 as usize].apart = true;
     }
 
@@ -213,29 +218,34 @@ impl<G, N: Copy> Queue<G, N> {
 
     #[inline]
     fn enter(&mut self, request: Request<N>, waker: Option<Waker>, apart: bool) -> u32 {
-        let class = request.priority as usize;
-        let seen = self.classes.map(|c| c.joined);
-        let place = self.place(request.note);
-        let entry = &mut self.entries[place as usize];
-        entry.content = Content::Waiting;
-        entry.apart = apart;
-        entry.class = class as u8;
-        entry.weight = request.weight;
-        entry.note = request.note;
-        entry.waker = waker;
-        entry.due = request.due;
-        entry.seen = seen;
-        place
+        let seen = self.classes.each_ref().map(|class| class.joined);
+        let entry = Entry {
+            state: State::Waiting,
+            apart,
+            class: request.priority as u8,
+            seen,
+            note: request.note,
+            waker,
+            due: request.due,
+        };
+        match self.free.pop().or_else(|| self.collected()) {
+            Some(place) => {
+                self.entries[place as usize] = entry;
+                place
+            }
+            None => self.another(entry),
+        }
     }
 
     #[inline]
     fn link(&mut self, place: u32, end: End) {
         let class = usize::from(self.entry(place).class);
+        let class = &mut self.classes[class];
         match end {
-            End::Back => self.link_back(class, place),
-            End::Front => self.link_front(class, place),
+            End::Back => class.line.push_back(place),
+            End::Front => class.line.push_front(place),
         }
-        self.classes[class].joined += 1;
+        class.joined = class.joined.wrapping_add(1);
         self.waiting += 1;
     }
 
@@ -257,22 +267,11 @@ impl<G, N: Copy> Queue<G, N> {
         self.grant_place(spot.0, grant)
     }
 
-    /// The weight of the waiter whose turn is next.
-    pub(crate) fn next_weight(&self) -> Option<usize> {
-        self.next().map(|place| self.entry(place).weight)
-    }
-
-    /// The largest weight of all waiters, 0 for none. Walks the queue.
-    pub(crate) fn heaviest(&self) -> usize {
-        let mut heaviest = 0;
-        for class in &self.classes {
-            let mut place = class.head;
-            while place != NONE {
-                heaviest = heaviest.max(self.entry(place).weight);
-                place = self.entry(place).next;
-            }
-        }
-        heaviest
+    /// What all who wait in line said. Walks the queue.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = N> + '_ {
+        let lines = self.classes.iter().flat_map(|class| &class.line);
+        let entries = lines.map(|place| self.entry(*place));
+        entries.filter_map(|entry| (entry.state == State::Waiting).then_some(entry.note))
     }
 
     /// Hands this to the waiter whose turn is next; its waker, to be woken outside the lock. Gives
@@ -284,21 +283,29 @@ impl<G, N: Copy> Queue<G, N> {
         }
     }
 
-    /// Hands one to each waiter that this is true of (by weight), first come first.
+    /// Hands one to each waiter whose note this is true of, first come first.
     pub(crate) fn grant_where(
         &mut self,
-        chosen: impl Fn(usize) -> bool,
+        chosen: impl Fn(N) -> bool,
         grant: impl Fn() -> G,
     ) -> Vec<Waker> {
         let mut wakers = Vec::new();
         for class in (0..Priority::COUNT).rev() {
-            let mut place = self.classes[class].head;
-            while place != NONE {
-                let next = self.entry(place).next;
-                if chosen(self.entry(place).weight) {
-                    wakers.extend(self.grant_place(place, grant()));
+            // Once around, so that those that stay are in order again.
+            for _ in 0..self.classes[class].line.len() {
+                let Some(place) = self.classes[class].line.pop_front() else {
+                    break;
+                };
+                let entry = self.entry(place);
+                if entry.state == State::Gone {
+                    self.classes[class].gone -= 1;
+                    self.recycle(place);
+                } else if chosen(entry.note) {
+                    self.count_out(class);
+                    wakers.extend(self.serve(place, grant()));
+                } else {
+                    self.classes[class].line.push_back(place);
                 }
-                place = next;
             }
         }
         wakers
@@ -313,10 +320,9 @@ impl<G, N: Copy> Queue<G, N> {
     /// later is due later.
     pub(crate) fn overdue(&mut self, round: u64) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        for class in 0..Priority::COUNT {
-            let mut place = self.classes[class].head;
-            while place != NONE {
-                let entry = &mut self.entries[place as usize];
+        for class in &self.classes {
+            for place in &class.line {
+                let entry = &mut self.entries[*place as usize];
                 if entry.due <= round {
                     entry.due = NEVER;
                     wakers.extend(entry.waker.take());
@@ -324,7 +330,6 @@ impl<G, N: Copy> Queue<G, N> {
                     // Those behind it came later.
                     break;
                 }
-                place = entry.next;
             }
         }
         wakers
@@ -339,12 +344,9 @@ impl<G, N: Copy> Queue<G, N> {
         spare: &mut Option<Waker>,
     ) -> Look<G> {
         let entry = &mut self.entries[ticket.0 as usize];
-        match std::mem::replace(&mut entry.content, Content::Waiting) {
-            Content::Granted(grant) => {
-                self.recycle(ticket.0);
-                Look::Granted(grant)
-            }
-            Content::Waiting | Content::Free => {
+        match entry.state {
+            State::Posted | State::Kept => Look::Granted(self.hand_over(ticket.0)),
+            State::Free | State::Gone | State::Waiting => {
                 if entry
                     .waker
                     .as_ref()
@@ -366,14 +368,13 @@ impl<G, N: Copy> Queue<G, N> {
         let place = ticket.0;
         let entry = &mut self.entries[place as usize];
         let waker = entry.waker.take();
-        let grant = match std::mem::replace(&mut entry.content, Content::Waiting) {
-            Content::Granted(grant) => Some(grant),
-            Content::Waiting | Content::Free => {
-                self.take_out(place);
+        let grant = match entry.state {
+            State::Posted | State::Kept => Some(self.hand_over(place)),
+            State::Free | State::Gone | State::Waiting => {
+                self.leave(place);
                 None
             }
         };
-        self.recycle(place);
         Cancelled { grant, waker }
     }
 
@@ -381,198 +382,200 @@ impl<G, N: Copy> Queue<G, N> {
     /// the queue.
     pub(crate) fn ahead(&self, ticket: &Ticket) -> Option<usize> {
         let entry = self.entry(ticket.0);
-        if !matches!(entry.content, Content::Waiting) {
+        if entry.state != State::Waiting {
             return None;
         }
-        let before = |mut place: u32, step: fn(&Entry<G, N>) -> u32| {
-            let mut count = 0;
-            while place != NONE {
-                count += 1;
-                place = step(self.entry(place));
-            }
-            count
-        };
         if entry.apart {
             return Some(0);
         }
-        let same = before(entry.previous, |e| e.previous);
-        let higher = self.classes[usize::from(entry.class) + 1..]
-            .iter()
-            .map(|c| before(c.head, |e| e.next));
-        Some(same + higher.sum::<usize>())
+        let class = usize::from(entry.class);
+        let waits = |place: &&u32| self.entry(**place).state == State::Waiting;
+        let before = self.classes[class].line.iter();
+        let same = before
+            .take_while(|place| **place != ticket.0)
+            .filter(waits)
+            .count();
+        let higher = self.classes[class + 1..].iter();
+        Some(
+            same + higher
+                .map(|class| class.line.len() - class.gone)
+                .sum::<usize>(),
+        )
     }
 
     #[inline]
     fn next(&self) -> Option<u32> {
-        let [low, normal, high] = self.classes.each_ref().map(|class| class.head);
+        let [low, normal, high] = self.classes.each_ref().map(|class| class.line.front());
         // Nearly always nobody waits in any class but the ordinary one.
-        if low == NONE && high == NONE {
-            return (normal != NONE).then_some(normal);
+        if low.is_none() && high.is_none() {
+            return normal.copied();
         }
-        self.next_of_several([low, normal, high])
+        self.next_of_several([low, normal, high].map(|head| head.copied()))
     }
 
     #[cold]
-    fn next_of_several(&self, heads: [u32; Priority::COUNT]) -> Option<u32> {
-        let mut heads = heads.into_iter().filter(|head| *head != NONE);
+    fn next_of_several(&self, heads: [Option<u32>; Priority::COUNT]) -> Option<u32> {
+        let mut heads = heads.into_iter().flatten();
         let urgent = heads.next_back()?;
         // Where several have been overtaken too often, the first come goes first, or the others
         // would overtake it once more. The most urgent class is overtaken by nobody.
         let impatient = heads.filter(|head| self.overtaken(*head) >= PATIENCE);
-        let first_come = impatient.min_by_key(|head| self.entry(*head).seen.iter().sum::<u64>());
+        let first_come = impatient.max_by_key(|head| self.later(*head));
         Some(first_come.unwrap_or(urgent))
     }
 
     /// How many later arrivals of higher classes were served before this entry. One that gave up
     /// counts as served, so this errs on the side of the entry.
-    fn overtaken(&self, place: u32) -> u64 {
+    fn overtaken(&self, place: u32) -> u32 {
         let entry = self.entry(place);
         let higher = usize::from(entry.class) + 1..Priority::COUNT;
-        higher
-            .map(|class| self.classes[class].left.saturating_sub(entry.seen[class]))
-            .sum()
+        // Below zero while some are left of those that were there before it.
+        let passed = |class: usize| self.classes[class].left.wrapping_sub(entry.seen[class]) as i32;
+        higher.map(|class| passed(class).max(0) as u32).sum()
+    }
+
+    /// How many have joined after it.
+    fn later(&self, place: u32) -> u32 {
+        let entry = self.entry(place);
+        let joined = self.classes.iter().zip(entry.seen);
+        let later = joined.map(|(class, seen)| class.joined.wrapping_sub(seen));
+        later.fold(0, u32::wrapping_add)
+    }
+
+    /// To one that is apart, or the head of its class.
+    #[inline]
+    fn grant_place(&mut self, place: u32, grant: G) -> Option<Waker> {
+        if !self.entry(place).apart {
+            self.leave_head(place);
+        }
+        self.serve(place, grant)
     }
 
     #[inline]
-    fn grant_place(&mut self, place: u32, grant: G) -> Option<Waker> {
-        self.take_out(place);
+    fn serve(&mut self, place: u32, grant: G) -> Option<Waker> {
+        let state = match self.post.post(place, grant) {
+            Ok(()) => {
+                self.posted.push_back(place);
+                State::Posted
+            }
+            Err(grant) => {
+                self.kept.insert(place, grant);
+                State::Kept
+            }
+        };
         let entry = &mut self.entries[place as usize];
-        entry.content = Content::Granted(grant);
+        entry.state = state;
         entry.waker.take()
     }
 
-    fn entry(&self, place: u32) -> &Entry<G, N> {
+    /// To its waiter, under the lock. What was posted leaves an empty mailbox behind, as if it had been collected.
+    fn hand_over(&mut self, place: u32) -> G {
+        let kept = self.kept.remove(&place);
+        if kept.is_some() {
+            self.recycle(place);
+        }
+        match kept.or_else(|| self.post.collect(place)) {
+            Some(grant) => grant,
+            None => unreachable!("a grant is collected by its waiter only"),
+        }
+    }
+
+    fn entry(&self, place: u32) -> &Entry<N> {
         &self.entries[place as usize]
     }
 
-    /// A free entry, in no list.
-    fn place(&mut self, note: N) -> u32 {
-        let place = self.free;
-        if place == NONE {
-            self.entries.push(Entry::free(note));
-            return (self.entries.len() - 1) as u32;
+    /// The place of somebody who has collected what was posted. Whoever has not yet, does so under the lock, so that
+    /// nobody keeps the places of those behind it.
+    fn collected(&mut self) -> Option<u32> {
+        while let Some(place) = self.posted.pop_front() {
+            let grant = self.post.collect(place);
+            let Some(grant) = grant else {
+                return Some(place);
+            };
+            self.entries[place as usize].state = State::Kept;
+            self.kept.insert(place, grant);
         }
-        self.free = std::mem::replace(&mut self.entries[place as usize].next, NONE);
+        None
+    }
+
+    #[cold]
+    fn another(&mut self, entry: Entry<N>) -> u32 {
+        let place = self.entries.len() as u32;
+        self.entries.push(entry);
+        self.post.open(place);
         place
     }
 
     fn recycle(&mut self, place: u32) {
+        self.entries[place as usize].state = State::Free;
+        self.free.push(place);
+    }
+
+    /// It gives up.
+    fn leave(&mut self, place: u32) {
+        let entry = self.entry(place);
+        let class = usize::from(entry.class);
+        if entry.apart {
+            return self.recycle(place);
+        }
+        if self.classes[class].line.front() == Some(&place) {
+            self.leave_head(place);
+            return self.recycle(place);
+        }
+        self.count_out(class);
         let entry = &mut self.entries[place as usize];
-        entry.content = Content::Free;
-        entry.next = self.free;
-        self.free = place;
+        (entry.state, entry.due) = (State::Gone, NEVER);
+        self.classes[class].gone += 1;
+        self.close_up(class);
     }
 
-    fn link_back(&mut self, class: usize, place: u32) {
-        let tail = std::mem::replace(&mut self.classes[class].tail, place);
-        self.entries[place as usize].previous = tail;
-        if tail == NONE {
-            self.classes[class].head = place;
-        } else {
-            self.entries[tail as usize].next = place;
-        }
-    }
-
-    fn link_front(&mut self, class: usize, place: u32) {
-        let head = std::mem::replace(&mut self.classes[class].head, place);
-        self.entries[place as usize].next = head;
-        if head == NONE {
-            self.classes[class].tail = place;
-        } else {
-            self.entries[head as usize].previous = place;
-        }
-    }
-
+    /// The head of its class leaves the line, and whoever behind it is gone.
     #[inline]
-    fn take_out(&mut self, place: u32) {
-        if !self.entry(place).apart {
-            self.unlink(place);
+    fn leave_head(&mut self, place: u32) {
+        let class = usize::from(self.entry(place).class);
+        let head = self.classes[class].line.pop_front();
+        debug_assert_eq!(head, Some(place), "only the head leaves like that");
+        self.count_out(class);
+        while self.classes[class].gone > 0 {
+            let Some(place) = self.classes[class].line.pop_front() else {
+                break;
+            };
+            if self.entry(place).state != State::Gone {
+                self.classes[class].line.push_front(place);
+                break;
+            }
+            self.classes[class].gone -= 1;
+            self.recycle(place);
         }
     }
 
+    /// So that those that are gone are never more than those that wait, and a few.
+    fn close_up(&mut self, class: usize) {
+        let Class { line, gone, .. } = &mut self.classes[class];
+        if *gone <= FEW + line.len() / 2 {
+            return;
+        }
+        *gone = 0;
+        let (entries, free) = (&mut self.entries, &mut self.free);
+        line.retain(|place| {
+            let entry = &mut entries[*place as usize];
+            let stays = entry.state == State::Waiting;
+            if !stays {
+                entry.state = State::Free;
+                free.push(*place);
+            }
+            stays
+        });
+    }
+
+    /// One less waits in this class.
     #[inline]
-    fn unlink(&mut self, place: u32) {
-        let Entry {
-            class,
-            previous,
-            next,
-            ..
-        } = self.entries[place as usize];
-        let class = &mut self.classes[usize::from(class)];
-        class.left += 1;
+    fn count_out(&mut self, class: usize) {
+        let class = &mut self.classes[class];
+        class.left = class.left.wrapping_add(1);
         self.waiting -= 1;
-        if previous == NONE {
-            class.head = next;
-        } else {
-            self.entries[previous as usize].next = next;
-        }
-        if next == NONE {
-            class.tail = previous;
-        } else {
-            self.entries[next as usize].previous = previous;
-        }
-        let entry = &mut self.entries[place as usize];
-        entry.previous = NONE;
-        entry.next = NONE;
     }
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    fn request(priority: Priority) -> Request<()> {
-        Request {
-            priority,
-            weight: 1,
-            note: (),
-            end: End::Back,
-            due: NEVER,
-        }
-    }
-
-    /// Private, because memory cannot be seen from outside.
-    #[test]
-    fn a_warm_queue_needs_no_more_memory() {
-        let mut queue = Queue::<u32, ()>::new();
-        for _ in 0..100 {
-            let tickets: Vec<_> = (0..8)
-                .map(|_| queue.join(request(Priority::Normal), None))
-                .collect();
-            for (n, ticket) in tickets.into_iter().enumerate() {
-                if n % 2 == 0 {
-                    assert!(queue.cancel(ticket).grant.is_none());
-                } else {
-                    assert!(queue.grant(7).is_ok());
-                    let cancelled = queue.cancel(ticket);
-                    assert_eq!(cancelled.grant, Some(7));
-                }
-            }
-        }
-        assert_eq!((queue.entries.len(), queue.waiting()), (8, 0));
-    }
-
-    /// Private, because only three classes together show it: two are out of patience at once.
-    #[test]
-    fn of_two_that_are_out_of_patience_the_first_come_goes_first() {
-        let mut queue = Queue::<&str, ()>::new();
-        let normal = queue.join(request(Priority::Normal), None);
-        let low = queue.join(request(Priority::Low), None);
-        for _ in 0..PATIENCE {
-            let high = queue.join(request(Priority::High), None);
-            assert!(queue.grant("high").is_ok());
-            assert!(queue.cancel(high).grant.is_some());
-        }
-        let high = queue.join(request(Priority::High), None);
-        assert!(queue.grant("first").is_ok() && queue.grant("second").is_ok());
-        assert_eq!(queue.cancel(normal).grant, Some("first"));
-        assert_eq!(queue.cancel(low).grant, Some("second"));
-        assert_eq!(queue.ahead(&high), Some(0));
-        assert!(queue.cancel(high).grant.is_none());
-    }
-
-    #[test]
-    fn a_grant_without_a_waiter_comes_back() {
-        assert_eq!(Queue::<u32, ()>::new().grant(7).err(), Some(7));
-    }
-}
+mod tests;

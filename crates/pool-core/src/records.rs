@@ -69,6 +69,10 @@ impl Records {
             self.states.resize(index + 1, State::Vacant);
             self.counts[State::Vacant as usize] += more;
         }
+        // Nearly always it stays live; then nothing is written, and nobody else has to read it again.
+        if self.states[index] == state {
+            return;
+        }
         let old = std::mem::replace(&mut self.states[index], state);
         self.counts[old as usize] -= 1;
         self.counts[state as usize] += 1;

@@ -8,11 +8,13 @@
 use std::{
     fmt,
     ops::{Deref, DerefMut},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
 };
 
 use crate::{
-    permits::Permits,
+    mailbox::{Flag, Mailboxes},
+    permits::{Answer, Permits},
+    queue::Ticket,
     sync::{Lock, LockGuard, Word},
 };
 
@@ -20,9 +22,12 @@ const SLOW: u64 = 1 << 63;
 
 pub(crate) struct Reserve {
     free: Word,
+    mail: Arc<Mailboxes<Flag>>,
     books: Lock<Books>,
 }
 
+/// Apart from the lock itself, which others wait for.
+#[repr(align(64))]
 struct Books {
     permits: Permits,
     /// Whether the free permits are in there, and the bit is up.
@@ -36,11 +41,13 @@ pub(crate) struct Session<'a> {
 }
 
 impl Reserve {
-    pub(crate) fn new(permits: Permits) -> Self {
+    pub(crate) fn new(total: usize) -> Self {
+        let mail = Arc::<Mailboxes<Flag>>::default();
         let reserve = Self {
             free: Word::new(SLOW),
+            mail: Arc::clone(&mail),
             books: Lock::new(Books {
-                permits,
+                permits: Permits::new(total, mail),
                 raised: true,
             }),
         };
@@ -80,6 +87,12 @@ impl Reserve {
                 Err(now) => seen = now,
             }
         }
+    }
+
+    /// The permits that a waiter was granted.
+    #[inline]
+    pub(crate) fn collect(&self, ticket: Ticket) -> Result<Answer, Ticket> {
+        ticket.collect(&self.mail)
     }
 
     pub(crate) fn lock(&self) -> Session<'_> {
@@ -140,7 +153,7 @@ mod tests {
 
     #[test]
     fn permits_are_counted_on_both_ways() {
-        let reserve = Reserve::new(Permits::new(5));
+        let reserve = Reserve::new(5);
         assert!(reserve.take(3) && !reserve.take(3));
         assert_eq!(reserve.lock().available(), 2);
         assert!(reserve.put(3) && reserve.take(5));
@@ -160,7 +173,7 @@ mod tests {
     /// Not to be told from the bit otherwise.
     #[test]
     fn more_permits_than_the_word_holds_stay_behind_the_lock() {
-        let reserve = Reserve::new(Permits::new(usize::MAX));
+        let reserve = Reserve::new(usize::MAX);
         assert!(!reserve.take(1));
         assert_eq!(reserve.lock().available(), usize::MAX);
     }

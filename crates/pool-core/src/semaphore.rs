@@ -5,7 +5,6 @@ use std::{fmt, sync::Arc, time::Duration};
 use crate::{
     acquire_permit::{AcquirePermit, AcquirePermitOwned},
     permit::{Held, OwnedPermit, Permit},
-    permits::Permits,
     reserve::Reserve,
     timer::Timers,
 };
@@ -100,7 +99,7 @@ impl Semaphore {
     #[must_use]
     pub fn new(permits: usize) -> Self {
         Self {
-            permits: Reserve::new(Permits::new(permits)),
+            permits: Reserve::new(permits),
             timers: Timers::new(),
         }
     }

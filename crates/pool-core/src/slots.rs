@@ -38,10 +38,12 @@ use std::{
 
 use crate::{
     clock::Moment,
+    detour,
     limits::Order,
     loan::Terms,
     manager::Reason,
-    marks::{MARKS, Marks, Taken, from_bit, highest, lowest},
+    marks::{Apart, MARKS, Marks, Taken, from_bit, highest, lowest},
+    sync::Pointer,
 };
 
 /// All slots of a pool.
@@ -60,7 +62,9 @@ pub(crate) struct Slots<R> {
 struct Segment<R> {
     start: usize,
     first_word: usize,
-    idle: Box<[Marks]>,
+    /// So many slots have their idle marks in one word.
+    share: usize,
+    idle: Box<[Apart]>,
     vacant: Box<[Marks]>,
     slots: NonNull<[Slot<R>]>,
     next: OnceLock<Box<Self>>,
@@ -81,6 +85,20 @@ pub(crate) struct Claim<R> {
     /// the resource does not move with the claim: `Unpin` whatever `R` is.
     contents: PhantomData<Box<R>>,
 }
+
+/// A claim on its way from whoever grants it to whoever waits for it.
+pub(crate) struct Parcel<R> {
+    slot: Pointer<Slot<R>>,
+    /// What is inside moves as a whole.
+    contents: PhantomData<Box<R>>,
+}
+
+/// The slots of the first segment are few and used most: their idle marks are in words of so many, so that threads
+/// need not meet in one. A power of two, because a division would show on the way to an idle resource.
+const SHARE: usize = 8;
+
+/// How many slots the first segment has at most.
+const FIRST: usize = 64;
 
 /// How many bits a slot's number takes: enough for [`Limits::MAX_SIZE`](crate::Limits::MAX_SIZE) slots.
 const INDEX_BITS: u32 = 24;
@@ -132,11 +150,15 @@ unsafe impl<R: Send> Send for Claim<R> {}
 // SAFETY: through a shared claim, contents are only read.
 unsafe impl<R: Sync> Sync for Claim<R> {}
 
+// SAFETY: a claim goes in by one store and comes out by one swap, so that it moves from one thread to another as a
+// whole, which `R: Send` allows.
+unsafe impl<R: Send> Sync for Parcel<R> {}
+
 impl<R> Slots<R> {
-    /// Vacant slots: as many as there may be, if a word has their marks. More come as they are needed.
+    /// Vacant slots: as many as there may be, if they are not many. More come as they are needed.
     pub(crate) fn new(max: usize) -> Self {
         Self {
-            first: Segment::new(0, 0, max.clamp(1, MARKS), false),
+            first: Segment::new((0, 0), SHARE, max.clamp(1, FIRST), false),
             rotates: AtomicBool::new(false),
             cursor: AtomicU32::new(0),
             owned: PhantomData,
@@ -157,16 +179,18 @@ impl<R> Slots<R> {
         if self.rotates.load(Ordering::Relaxed) {
             return self.take_in_turn(Marks::take_from);
         }
-        let mut segment = &self.first;
-        loop {
-            for (at, marks) in segment.idle.iter().enumerate() {
-                match marks.take() {
-                    Taken::Mark(bit) => return Some(segment.claim(at, bit)),
-                    Taken::Nothing => {}
-                    Taken::Slow => return None,
-                }
+        let words = &self.first.idle;
+        if detour::is_on() {
+            return self.take_beginning_with(detour::first(words.len()));
+        }
+        match words[0].0.try_take() {
+            Taken::Mark(bit) => Some(self.first.claim(0, bit)),
+            Taken::Slow => None,
+            Taken::Nothing => self.take_beginning_with(1),
+            Taken::Beaten => {
+                detour::begin(0);
+                self.take_beginning_with(1)
             }
-            segment = segment.next.get()?;
         }
     }
 
@@ -208,29 +232,32 @@ impl<R> Slots<R> {
             };
             return self.take_in_turn(lowest_from);
         }
-        self.segments()
-            .find_map(|segment| segment.take_lowest(&segment.idle))
+        self.segments().find_map(|segment| {
+            let mut words = segment.idle.iter().enumerate();
+            let (at, bit) = words.find_map(|(at, marks)| Some((at, marks.0.take_by(lowest)?)))?;
+            Some(segment.claim(at, bit))
+        })
     }
 
     /// Idle -> in use: the highest one, raised or not.
     pub(crate) fn take_last(&self) -> Option<Claim<R>> {
         let mut last = None;
         for segment in self.segments() {
-            if segment.idle.iter().any(|marks| marks.count() > 0) {
+            if segment.idle.iter().any(|marks| marks.0.count() > 0) {
                 last = Some(segment);
             }
         }
         let segment = last?;
         let mut words = segment.idle.iter().enumerate().rev();
-        let (at, bit) = words.find_map(|(at, marks)| Some((at, marks.take_by(highest)?)))?;
+        let (at, bit) = words.find_map(|(at, marks)| Some((at, marks.0.take_by(highest)?)))?;
         Some(segment.claim(at, bit))
     }
 
     /// Idle -> in use: this one, if it is idle.
     pub(crate) fn take_at(&self, index: u32) -> Option<Claim<R>> {
-        let (segment, at, bit) = self.locate(index);
-        let taken = segment.idle[at].take_this(1 << bit);
-        taken.then(|| segment.claim(at, bit))
+        let (segment, within) = self.locate(index);
+        let (marks, mark) = segment.idle_mark(within);
+        marks.take_this(mark).then(|| segment.claim_of(within))
     }
 
     /// In use -> idle, raised or not.
@@ -243,7 +270,7 @@ impl<R> Slots<R> {
     /// are, `max` in all if it can be.
     pub(crate) fn take_vacant(&self, max: usize, raised: bool) -> Claim<R> {
         let take = |segment: &Segment<R>| {
-            let claim = segment.take_lowest(&segment.vacant)?;
+            let claim = segment.take_vacant()?;
             claim.slot().set_retired(0);
             Some(claim)
         };
@@ -266,18 +293,19 @@ impl<R> Slots<R> {
 
     /// Any -> vacant. The slot is empty.
     pub(crate) fn vacate(&self, claim: Claim<R>) {
-        let (segment, at, bit) = self.locate(claim.index());
-        segment.vacant[at].set(1 << bit);
+        let (segment, within) = self.locate(claim.index());
+        segment.vacant[within / MARKS].set(1 << (within % MARKS));
     }
 
     /// What is known of a live slot without a claim to it. Exact while raised.
     pub(crate) fn facts(&self, index: u32) -> Facts {
-        let (segment, at, bit) = self.locate(index);
-        let slot = segment.shared(at, bit);
+        let (segment, within) = self.locate(index);
+        let slot = segment.shared(within);
+        let (marks, mark) = segment.idle_mark(within);
         let caller = slot.caller.load(Ordering::Relaxed);
         Facts {
             index,
-            idle: segment.idle[at].has(1 << bit),
+            idle: marks.has(mark),
             id: slot.id.load(Ordering::Relaxed),
             born: Moment::from(slot.born.load(Ordering::Relaxed)),
             since: slot.since.load(Ordering::Relaxed),
@@ -288,8 +316,8 @@ impl<R> Slots<R> {
 
     /// Has it destroyed as soon as it comes back. Raised, or its user may miss it.
     pub(crate) fn retire(&self, index: u32, why: Reason) {
-        let (segment, at, bit) = self.locate(index);
-        let slot = segment.shared(at, bit);
+        let (segment, within) = self.locate(index);
+        let slot = segment.shared(within);
         slot.set_retired(why as u8 + 1);
     }
 
@@ -308,18 +336,52 @@ impl<R> Slots<R> {
         let behind = behind.zip(std::iter::once(cursor_bit).chain(std::iter::repeat(0)));
         let before = words().take(cursor_word + 1).map(|word| (word, 0));
         for ((segment, at), bit) in behind.chain(before) {
-            match take(&segment.idle[at], bit) {
+            match take(&segment.idle[at].0, bit) {
                 Taken::Mark(bit) => {
                     // Within the same word: its 64th bit is nobody's mark.
                     let behind = (segment.first_word + at) as u32 * 64 + bit + 1;
                     self.cursor.store(behind, Ordering::Relaxed);
                     return Some(segment.claim(at, bit));
                 }
-                Taken::Nothing => {}
+                Taken::Nothing | Taken::Beaten => {}
                 Taken::Slow => return None,
             }
         }
         None
+    }
+
+    /// As `take`, and not beginning with the first word.
+    #[inline(never)]
+    fn take_beginning_with(&self, first: usize) -> Option<Claim<R>> {
+        let words = &self.first.idle;
+        loop {
+            let mut beaten = false;
+            for at in (first..words.len()).chain(0..first) {
+                match words[at].0.try_take() {
+                    Taken::Mark(bit) => return Some(self.first.claim(at, bit)),
+                    Taken::Nothing => {}
+                    Taken::Slow => return None,
+                    Taken::Beaten => {
+                        detour::begin(at);
+                        beaten = true;
+                    }
+                }
+            }
+            if !beaten {
+                break;
+            }
+        }
+        let mut segment = self.first.next.get()?;
+        loop {
+            for (at, marks) in segment.idle.iter().enumerate() {
+                match marks.0.take() {
+                    Taken::Mark(bit) => return Some(segment.claim(at, bit)),
+                    Taken::Nothing | Taken::Beaten => {}
+                    Taken::Slow => return None,
+                }
+            }
+            segment = segment.next.get()?;
+        }
     }
 
     fn segments(&self) -> impl Iterator<Item = &Segment<R>> {
@@ -329,21 +391,23 @@ impl<R> Slots<R> {
     }
 
     fn idle_words(&self) -> impl Iterator<Item = &Marks> {
-        self.segments().flat_map(|segment| &segment.idle)
+        let words = self.segments().flat_map(|segment| &segment.idle);
+        words.map(|apart| &apart.0)
     }
 
     #[inline]
     fn idle_mark(&self, claim: &Claim<R>) -> (&Marks, u64) {
         let index = claim.index();
-        // The first segment has one word: no division, which would show on the fast path.
-        if (index as usize) < self.first.slots.len() {
-            return (&self.first.idle[0], 1 << index);
+        let within = index as usize;
+        if within < self.first.slots.len() {
+            return (&self.first.idle[within / SHARE].0, 1 << (within % SHARE));
         }
-        let (segment, at, bit) = self.locate(index);
-        (&segment.idle[at], 1 << bit)
+        let (segment, within) = self.locate(index);
+        segment.idle_mark(within)
     }
 
-    fn locate(&self, index: u32) -> (&Segment<R>, usize, u32) {
+    /// Its segment, and where in there it is.
+    fn locate(&self, index: u32) -> (&Segment<R>, usize) {
         let index = index as usize;
         let mut segment = &self.first;
         while index - segment.start >= segment.slots.len() {
@@ -352,8 +416,7 @@ impl<R> Slots<R> {
                 None => unreachable!("a slot is in a segment"),
             }
         }
-        let within = index - segment.start;
-        (segment, within / MARKS, (within % MARKS) as u32)
+        (segment, index - segment.start)
     }
 }
 
@@ -370,14 +433,14 @@ pub(crate) struct Facts {
 
 impl<R> Segment<R> {
     fn after(last: &Self, count: usize, raised: bool) -> Self {
-        let (start, word) = (
+        let (start, first_word) = (
             last.start + last.slots.len(),
             last.first_word + last.idle.len(),
         );
-        Self::new(start, word, count, raised)
+        Self::new((start, first_word), MARKS, count, raised)
     }
 
-    fn new(start: usize, first_word: usize, count: usize, raised: bool) -> Self {
+    fn new((start, first_word): (usize, usize), share: usize, count: usize, raised: bool) -> Self {
         let slots: Box<[Slot<R>]> = (0..count)
             .map(|at| Slot {
                 contents: UnsafeCell::new(None),
@@ -388,21 +451,22 @@ impl<R> Segment<R> {
                 caller: AtomicPtr::new(ptr::null_mut()),
             })
             .collect();
-        let words = count.div_ceil(MARKS);
         let vacant = |word: usize| Marks::first((count - word * MARKS).min(MARKS));
         Self {
             start,
             first_word,
-            idle: (0..words).map(|_| Marks::none(raised)).collect(),
-            vacant: (0..words).map(vacant).collect(),
+            share,
+            idle: (0..count.div_ceil(share))
+                .map(|_| Apart(Marks::none(raised)))
+                .collect(),
+            vacant: (0..count.div_ceil(MARKS)).map(vacant).collect(),
             slots: NonNull::from(Box::leak(slots)),
             next: OnceLock::new(),
         }
     }
 
     #[inline]
-    fn slot(&self, at: usize, bit: u32) -> NonNull<Slot<R>> {
-        let within = at * MARKS + bit as usize;
+    fn slot(&self, within: usize) -> NonNull<Slot<R>> {
         assert!(
             within < self.slots.len(),
             "only slots that exist are marked"
@@ -413,32 +477,53 @@ impl<R> Segment<R> {
     }
 
     /// The slot, for what needs no claim to it.
-    fn shared(&self, at: usize, bit: u32) -> &Slot<R> {
+    fn shared(&self, within: usize) -> &Slot<R> {
         // SAFETY: slots live as long as their segment. A shared slot gives access to its atomics; to its
         // contents only by a claim.
-        unsafe { self.slot(at, bit).as_ref() }
+        unsafe { self.slot(within).as_ref() }
     }
 
-    /// The claim of whoever has just taken a mark.
+    /// The claim of whoever has just taken this idle mark.
     #[inline]
     fn claim(&self, at: usize, bit: u32) -> Claim<R> {
+        self.claim_of(at * self.share + bit as usize)
+    }
+
+    /// The claim of whoever has just taken this slot's mark.
+    #[inline]
+    fn claim_of(&self, within: usize) -> Claim<R> {
         Claim {
-            slot: self.slot(at, bit),
+            slot: self.slot(within),
             contents: PhantomData,
         }
     }
 
-    fn take_lowest(&self, marks: &[Marks]) -> Option<Claim<R>> {
-        let mut words = marks.iter().enumerate();
-        let (at, bit) = words.find_map(|(at, marks)| Some((at, marks.take_by(lowest)?)))?;
-        Some(self.claim(at, bit))
+    /// The first of each word of idle marks before the second of any: two resources are enough for two threads that
+    /// want to be apart.
+    fn take_vacant(&self) -> Option<Claim<R>> {
+        let words = 0..self.idle.len();
+        let across = |at| words.clone().map(move |word| word * self.share + at);
+        let mut all = (0..self.share).flat_map(across);
+        let within = all.find(|within| {
+            let marks = self.vacant.get(within / MARKS);
+            marks.is_some_and(|marks| marks.take_this(1 << (within % MARKS)))
+        })?;
+        Some(self.claim_of(within))
+    }
+
+    fn idle_mark(&self, within: usize) -> (&Marks, u64) {
+        (
+            &self.idle[within / self.share].0,
+            1 << (within % self.share),
+        )
     }
 }
 
 impl<R> Drop for Segment<R> {
     fn drop(&mut self) {
-        let marked = |marks: &[Marks]| -> usize { marks.iter().map(Marks::count).sum() };
-        if marked(&self.idle) + marked(&self.vacant) < self.slots.len() {
+        let idle = self.idle.iter().map(|apart| apart.0.count());
+        let marked: usize = idle.chain(self.vacant.iter().map(Marks::count)).sum();
+        if marked < self.slots.len() {
             // A claim outlives its pool: in a future that was leaked. So is what it points to.
             return;
         }
@@ -516,6 +601,37 @@ impl<R> Claim<R> {
     }
 }
 
+impl<R> Parcel<R> {
+    /// It is empty.
+    #[inline]
+    pub(crate) fn put(&self, claim: Claim<R>) {
+        // Release: whoever takes it sees what the last holder did with the contents.
+        self.slot.store(claim.slot.as_ptr(), Ordering::Release);
+    }
+
+    /// What is in it, once.
+    #[inline]
+    pub(crate) fn take(&self) -> Option<Claim<R>> {
+        if self.slot.load(Ordering::Relaxed).is_null() {
+            return None;
+        }
+        let slot = self.slot.swap(ptr::null_mut(), Ordering::Acquire);
+        NonNull::new(slot).map(|slot| Claim {
+            slot,
+            contents: PhantomData,
+        })
+    }
+}
+
+impl<R> Default for Parcel<R> {
+    fn default() -> Self {
+        Self {
+            slot: Pointer::new(ptr::null_mut()),
+            contents: PhantomData,
+        }
+    }
+}
+
 impl<R> fmt::Debug for Claim<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Claim").field(&self.index()).finish()
@@ -523,115 +639,4 @@ impl<R> fmt::Debug for Claim<R> {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::{collection::vec, prelude::*};
-
-    use super::*;
-    use crate::loan::Phase;
-
-    fn occupant(resource: u32) -> Occupant<u32> {
-        Occupant {
-            resource,
-            uses: 0,
-            terms: Terms::new(Phase::Kept),
-        }
-    }
-
-    /// Private, because from outside a resource that moved would look the same.
-    #[test]
-    fn a_resource_stays_where_it_is_while_slots_and_claims_come_and_go() {
-        let slots = Slots::new(1);
-        let mut claim = slots.take_vacant(1000, false);
-        *claim.get_mut() = Some(occupant(7));
-        let place = |claim: &Claim<u32>| claim.get().map(|o| ptr::from_ref(&o.resource));
-        let before = place(&claim);
-        let others: Vec<_> = (1..500).map(|_| slots.take_vacant(1000, false)).collect();
-        assert!(others.iter().map(Claim::index).eq(1..500));
-        let claim = std::thread::spawn(move || claim)
-            .join()
-            .expect("it does not panic");
-        assert_eq!(place(&claim), before);
-        assert!(slots.put(claim).is_ok());
-        let claim = slots.take().expect("it is idle");
-        assert_eq!(place(&claim), before);
-        for claim in others {
-            slots.vacate(claim);
-        }
-        slots.vacate(claim);
-    }
-
-    /// The whole pool may be gone: the claim of a future that was leaked stays valid.
-    #[test]
-    fn a_claim_outlives_its_slots() {
-        let slots = Slots::new(2);
-        let mut claim = slots.take_vacant(2, false);
-        *claim.get_mut() = Some(occupant(7));
-        drop(slots);
-        assert_eq!(claim.get_mut().take().map(|o| o.resource), Some(7));
-    }
-
-    #[test]
-    fn nothing_is_taken_or_put_without_the_lock_while_raised() {
-        let slots = Slots::new(70);
-        let claims: Vec<_> = (0..70).map(|_| slots.take_vacant(70, false)).collect();
-        for mut claim in claims {
-            *claim.get_mut() = Some(occupant(0));
-            assert!(slots.put(claim).is_ok());
-        }
-        let claim = slots.take().expect("all are idle");
-        slots.raise();
-        assert!(slots.take().is_none());
-        let claim = slots.put(claim).expect_err("it is raised");
-        assert_eq!(slots.idle(), 69);
-        slots.keep(claim);
-        slots.lower();
-        assert_eq!(slots.idle(), 70);
-        assert_eq!(slots.take().map(|claim| claim.index()), Some(0));
-    }
-
-    proptest! {
-        #[test]
-        fn idle_marks_are_a_sorted_set(steps in vec((0..6_u8, 0..200_u32), 0..200)) {
-            let slots = Slots::<u32>::new(10);
-            let mut out: Vec<_> = (0..200).map(|_| Some(slots.take_vacant(200, false))).collect();
-            let mut model = BTreeSet::new();
-            // Where the next turn begins, while it rotates, and where the next one would.
-            let (mut rotates, mut turn) = (false, 0);
-            let index = |claim: &Option<Claim<u32>>| claim.as_ref().map(Claim::index);
-            for (kind, at) in steps {
-                let taken = match kind {
-                    0 | 3 => {
-                        let from = if rotates { turn } else { 0 };
-                        let next = model.range(from..).chain(&model).next().copied();
-                        if let Some(next) = next {
-                            model.remove(&next);
-                            turn = if rotates { next + 1 } else { turn };
-                        }
-                        (if kind == 0 { slots.take() } else { slots.take_next() }, next)
-                    }
-                    1 => (slots.take_last(), model.pop_last()),
-                    2 => (slots.take_at(at), model.take(&at)),
-                    4 => {
-                        rotates = at % 2 == 0;
-                        slots.set_order(if rotates { Order::Rotate } else { Order::Hot });
-                        (None, None)
-                    }
-                    _ => {
-                        if let Some(claim) = out[at as usize].take() {
-                            prop_assert!(slots.put(claim).is_ok());
-                            model.insert(at);
-                        }
-                        (None, None)
-                    }
-                };
-                prop_assert_eq!(index(&taken.0), taken.1);
-                if let (Some(claim), Some(at)) = taken {
-                    out[at as usize] = Some(claim);
-                }
-                prop_assert_eq!(slots.idle(), model.len());
-            }
-        }
-    }
-}
+mod tests;

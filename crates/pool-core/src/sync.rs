@@ -4,12 +4,12 @@
 //! poisoning carries no information: a poisoned lock is simply entered.
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::AtomicU64 as Word;
+pub(crate) use loom::sync::atomic::{AtomicPtr as Pointer, AtomicU64 as Word};
 #[cfg(loom)]
 use loom::sync::{Mutex, MutexGuard as StdGuard};
 use std::fmt;
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::AtomicU64 as Word;
+pub(crate) use std::sync::atomic::{AtomicPtr as Pointer, AtomicU64 as Word};
 #[cfg(not(loom))]
 use std::sync::{Mutex, MutexGuard as StdGuard};
 

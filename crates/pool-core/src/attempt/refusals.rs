@@ -38,11 +38,7 @@ where
                     drop(check);
                     (Phase::Recycle, status, cause, None)
                 }
-                State::Start
-                | State::StartAnew
-                | State::Again(_)
-                | State::Asleep(_)
-                | State::Done => {
+                State::Start | State::StartAnew | State::Again(_) | State::Done => {
                     unreachable!("only what waits can time out")
                 }
             };

@@ -11,10 +11,9 @@ use crate::{
 
 impl<R, E> Session<'_, R, E> {
     pub(crate) fn join_drains(&mut self) -> Ticket {
-        let (priority, weight, note, end) = (Priority::Normal, 1, (), End::Back);
+        let (priority, note, end) = (Priority::Normal, (), End::Back);
         let request = Request {
             priority,
-            weight,
             note,
             end,
             due: NEVER,

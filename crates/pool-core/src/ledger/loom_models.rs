@@ -104,6 +104,11 @@ fn join(book: &Book, need: Need, waker: &Waker) -> Result<Ticket, Option<Right>>
 }
 
 fn look(book: &Book, ticket: Ticket, waker: &Waker) -> Result<Option<Right>, Ticket> {
+    let ticket = match book.collect(ticket) {
+        Ok(Grant::Used(right)) => return Ok(Some(right)),
+        Ok(_) => unreachable!("the rest is behind the lock"),
+        Err(ticket) => ticket,
+    };
     let mut spare = Some(waker.clone());
     let look = book.lock().look(ticket, waker, &mut spare);
     match look {
@@ -340,7 +345,7 @@ fn a_discard_serves_the_next_by_a_create() {
 #[test]
 fn permits_are_taken_and_put_back_beside_one_who_waits() {
     model(|| {
-        let reserve = loom::sync::Arc::new(Reserve::new(Permits::new(1)));
+        let reserve = loom::sync::Arc::new(Reserve::new(1));
         assert!(reserve.take(1));
         let user = {
             let reserve = loom::sync::Arc::clone(&reserve);
@@ -371,6 +376,10 @@ fn permits_are_taken_and_put_back_beside_one_who_waits() {
                     permits::Admission::Granted => return Poll::Ready(()),
                     answer => panic!("{answer:?}"),
                 },
+            };
+            let same = match reserve.collect(same) {
+                Ok(_) => return Poll::Ready(()),
+                Err(same) => same,
             };
             let mut spare = Some(cx.waker().clone());
             let look = reserve.lock().look(same, cx.waker(), &mut spare);
@@ -411,7 +420,7 @@ impl Wake for Flag {
 #[test]
 fn permits_and_a_cancel_lose_nothing() {
     model(|| {
-        let permits = loom::sync::Arc::new(Lock::new(Permits::new(2)));
+        let permits = loom::sync::Arc::new(Lock::new(Permits::new(2, Arc::default())));
         assert!(permits.lock().try_acquire(2));
         let flag = Arc::new(Flag(AtomicBool::new(false)));
         let queued = |count| match {

@@ -382,7 +382,7 @@ impl Model {
         let (status, may_create) = (ledger.status(), ledger.books.gate.concurrency(&limits));
         let (unclaimed, running) = (ledger.unclaimed(), ledger.running());
         let (apart, postponed) = (ledger.books.renewals.len(), ledger.books.postponed.len());
-        let heaviest = ledger.books.warm_ups.heaviest();
+        let heaviest = ledger.books.warm_ups.notes().max().unwrap_or(0);
         drop(ledger);
         let outside = &mut self.outside;
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Who waits for so many resources to exist: a queue of its own, in which the weight is that number.
+//! Who waits for so many resources to exist: a queue of its own, in which a waiter's note is that number.
 //!
 //! It takes nothing from anybody. What is missing is covered as waiters are, and the creates serve whoever waits
 //! first: what a caller has exists as well.
@@ -35,10 +35,9 @@ impl<R, E> Session<'_, R, E> {
         if self.books.gate.is_broken() {
             return Err(Warmth::CircuitOpen(self.books.gate.broken_for(now())));
         }
-        let (priority, note, end) = (Priority::Normal, (), End::Back);
+        let (priority, note, end) = (Priority::Normal, count, End::Back);
         let request = Request {
             priority,
-            weight: count,
             note,
             end,
             due: NEVER,
@@ -76,7 +75,7 @@ impl<R, E> Session<'_, R, E> {
             return 0;
         }
         let coming = self.unclaimed() + self.books.renewals.len();
-        let heaviest = self.books.warm_ups.heaviest();
+        let heaviest = self.books.warm_ups.notes().max().unwrap_or(0);
         heaviest.saturating_sub(self.existing() + coming)
     }
 
