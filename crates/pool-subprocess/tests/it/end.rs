@@ -56,11 +56,12 @@ async fn a_crash_is_no_success() {
 #[tokio::test]
 async fn the_timeout_kills_the_whole_tree() {
     for mode in REAL_MODES {
-        let command = puppet(["tree", "3"]).timeout(Duration::from_millis(700));
+        // Time for both to start: see `cancel`.
+        let command = puppet(["tree", "1"]).timeout(Duration::from_secs(2));
         let outcome = pool(1, mode).run(command).await.expect("it runs");
         assert!(outcome.timed_out(), "{mode}");
         let pids = numbers_after(&outcome.stdout().to_string_lossy(), "pid");
-        assert!(pids.len() >= 2, "{mode}: the tree stood: {outcome:?}");
+        assert_eq!(pids.len(), 2, "{mode}: the tree stood: {outcome:?}");
         assert_eq!(puppet::wait_gone(pids, PATIENCE), [], "{mode}");
     }
 }

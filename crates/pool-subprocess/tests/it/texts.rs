@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pool_subprocess::{Command, Rule, RunMode, Stdin, SubprocessPool};
+use pool_subprocess::{Command, Rule, RunMode, SubprocessPool};
 
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -108,7 +108,7 @@ fn a_plan_says_what_would_be_started() {
         .env_clear()
         .env("HOME", "/root")
         .env_remove("PATH")
-        .stdin(Stdin::Bytes("text".into()));
+        .stdin(pool_subprocess::Stdin::Bytes("text".into()));
     let outcome = pool.run(command).wait().expect("a plan");
     insta::assert_snapshot!(outcome.plan().expect("a plan").to_string(), @r#"
         DRY RUN: /bin/sh -c 'echo $HOME'
