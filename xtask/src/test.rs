@@ -10,7 +10,8 @@ use crate::workspace;
 /// Run all tests with all features, and the doctests.
 ///
 /// By cargo-nextest where it is installed (`cargo install --locked cargo-nextest`), else by
-/// `cargo test`. Fails too if a process that a test started is still running afterwards (Linux).
+/// `cargo test`. Fails too if a process that a test started is still running afterwards (Linux). On
+/// Linux the tests of pool-subprocess run a second time, with children started by std.
 #[derive(Debug, Default, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Options {
@@ -29,6 +30,11 @@ pub(crate) fn run(options: &Options) -> Result {
     }
     let mark = Mark::new();
     mark.on(tests(options)).run()?;
+    if has_spawners(&options.packages) {
+        let packages = [SPAWNS.to_owned()];
+        let again = select(runner(), &packages).args(&options.args);
+        mark.on(again.env("POOL_SPAWNER", "std")).run()?;
+    }
     if let Some(doctests) = doctests(options) {
         mark.on(doctests).run()?;
     }
@@ -41,13 +47,25 @@ pub(crate) fn lacks_puppet(packages: &[String]) -> bool {
     !packages.is_empty() && !packages.iter().any(|name| name == "puppet")
 }
 
+/// The package that has two ways to start a child on Linux.
+const SPAWNS: &str = "pool-subprocess";
+
+fn has_spawners(packages: &[String]) -> bool {
+    let is_chosen = packages.is_empty() || packages.iter().any(|name| name == SPAWNS);
+    std::env::consts::OS == "linux" && is_chosen
+}
+
 fn tests(options: &Options) -> Cmd {
+    select(runner(), &options.packages).args(&options.args)
+}
+
+fn runner() -> Cmd {
     let runner = if nextest::is_present() {
         ["nextest", "run"].as_slice()
     } else {
         &["test", "--tests", "--no-fail-fast"]
     };
-    select(Cmd::cargo().args(runner), &options.packages).args(&options.args)
+    Cmd::cargo().args(runner)
 }
 
 /// nextest has no doctests, so that they are a step of their own for both runners.

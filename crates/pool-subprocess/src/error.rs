@@ -10,12 +10,20 @@ use pool_core::AcquireError;
 
 use crate::command::CommandLine;
 use crate::outcome::Outcome;
-use crate::{RunMode, Slot};
+use crate::{RunMode, Slot, Spawner};
 
 /// A run mode that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown run mode {name:?}: expected async, threaded, local or dry-run")]
 pub struct UnknownRunMode {
+    /// The name as it was given.
+    pub name: String,
+}
+
+/// A way to start children that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown spawner {name:?}: expected auto or std")]
+pub struct UnknownSpawner {
     /// The name as it was given.
     pub name: String,
 }
@@ -30,6 +38,12 @@ pub enum BuildError {
     /// `POOL_RUN_MODE` names no mode.
     #[error("the environment variable {} is not valid", RunMode::ENV)]
     RunMode(#[from] UnknownRunMode),
+    /// `POOL_SPAWNER` names no way to start children.
+    #[error("the environment variable {} is not valid", Spawner::ENV)]
+    Spawner(#[from] UnknownSpawner),
+    /// The descriptors that starts need could not be reserved.
+    #[error("failed to reserve descriptors for the start of children")]
+    Launcher(#[source] io::Error),
     /// The pool's thread could not be started.
     #[error("failed to start the pool's thread")]
     Thread(#[source] io::Error),

@@ -37,6 +37,7 @@ mod child;
 mod outcome;
 mod plan;
 mod mode;
+mod spawner;
 #[cfg(feature = "testing")]
 mod scripted;
 mod error;
@@ -61,7 +62,9 @@ pub use capture::Captured;
 pub use child::Child;
 pub use command::{Command, CommandLine, OnDrop, Output, Stdin};
 pub use drain::Drain;
-pub use error::{BuildError, ExitError, RunError, SlotSpawnError, SpawnError, UnknownRunMode};
+pub use error::{
+    BuildError, ExitError, RunError, SlotSpawnError, SpawnError, UnknownRunMode, UnknownSpawner,
+};
 pub use events::{Event, Events};
 pub use lifecycle::{Cause, Stage};
 pub use line::{Line, LineEnd, Stream};
@@ -72,6 +75,7 @@ pub use pool::{Builder, Running, Slot, SlotError, SubprocessPool};
 pub use run::Run;
 #[cfg(feature = "testing")]
 pub use scripted::Rule;
+pub use spawner::Spawner;
 
 /// The rust blocks of the book are tests.
 #[cfg(doctest)]

@@ -26,7 +26,9 @@ use crate::mode::RunMode;
 use crate::monitor::{Monitor, Request};
 use crate::program::Interpreters;
 use crate::run::Run;
+use crate::spawner::Spawner;
 use crate::start::{self, Start};
+use crate::sys::Launcher;
 
 /// A pool that runs commands, a bounded number at a time, in the order in which they came.
 ///
@@ -72,6 +74,7 @@ pub(crate) struct Inner {
     pub(crate) thread: DriverThread,
     pub(crate) timers: Timers,
     pub(crate) interpreters: Interpreters,
+    pub(crate) launcher: Launcher,
     #[cfg(feature = "testing")]
     pub(crate) script: Option<crate::scripted::Script>,
 }
@@ -97,6 +100,7 @@ pub(crate) struct Inner {
 pub struct Builder {
     slots: pool_core::Builder<SlotManager>,
     mode: Option<RunMode>,
+    spawner: Option<Spawner>,
     #[cfg(feature = "testing")]
     script: Option<crate::scripted::Script>,
 }
@@ -127,6 +131,12 @@ impl Builder {
         self
     }
 
+    /// By which way children are started, whatever `POOL_SPAWNER` says.
+    pub fn spawner(mut self, spawner: Spawner) -> Self {
+        self.spawner = Some(spawner);
+        self
+    }
+
     /// Answers by these rules instead of starting anything.
     #[cfg(feature = "testing")]
     pub fn scripted(mut self, rules: impl IntoIterator<Item = crate::Rule>) -> Self {
@@ -137,12 +147,16 @@ impl Builder {
     /// Builds the pool and starts its thread.
     ///
     /// # Errors
-    /// [`BuildError`] names the limit that is out of its range, a `POOL_RUN_MODE` that is none, or why the
-    /// thread could not be started.
+    /// [`BuildError`] names the limit that is out of its range, a `POOL_RUN_MODE` or a `POOL_SPAWNER` that is none, or
+    /// why the thread could not be started or descriptors not be reserved.
     pub fn build(self) -> Result<SubprocessPool, BuildError> {
         let mode = match self.mode {
             Some(mode) => Some(mode),
             None => RunMode::from_env()?,
+        };
+        let spawner = match self.spawner {
+            Some(spawner) => spawner,
+            None => Spawner::from_env()?.unwrap_or_default(),
         };
         Ok(SubprocessPool {
             inner: Arc::new(Inner {
@@ -153,6 +167,7 @@ impl Builder {
                 thread: DriverThread::start().map_err(BuildError::Thread)?,
                 timers: Timers::new(),
                 interpreters: Interpreters::default(),
+                launcher: Launcher::new(spawner).map_err(BuildError::Launcher)?,
                 #[cfg(feature = "testing")]
                 script: self.script,
             }),
@@ -177,6 +192,7 @@ impl SubprocessPool {
                 .max_size(cores)
                 .acquire_timeout(None),
             mode: None,
+            spawner: None,
             #[cfg(feature = "testing")]
             script: None,
         }

@@ -14,7 +14,7 @@ use crate::outcome::{Exit, Outcome};
 use crate::plan::Plan;
 use crate::pool::{Inner, Slot, now};
 use crate::program;
-use crate::sys::Kick;
+use crate::sys::{Kick, Launcher};
 use crate::tree;
 
 /// What a handle wants of the child that it starts.
@@ -105,8 +105,10 @@ fn begin(
             Err(error) => Err((slot, error)),
         };
     }
-    let found = inner.interpreters.find(command, |question| ask(&question));
-    match found.and_then(|program| tree::spawn(command, &program)) {
+    let found = inner
+        .interpreters
+        .find(command, |question| ask(&inner.launcher, &question));
+    match found.and_then(|program| tree::spawn(&inner.launcher, command, &program)) {
         Ok(spawned) => {
             let process = &spawned.process;
             let monitor = monitor(Some(process.pid()), Some(process.killer().clone()));
@@ -120,10 +122,10 @@ fn begin(
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs a small command to its end on this thread and returns what it printed.
-fn ask(question: &Command) -> Option<String> {
+fn ask(launcher: &Launcher, question: &Command) -> Option<String> {
     let program = program::find(question).ok()?;
     let started = now();
-    let spawned = tree::spawn(question, &program).ok()?;
+    let spawned = tree::spawn(launcher, question, &program).ok()?;
     let lifecycle = Lifecycle::new(Duration::ZERO, Some(started + ASK_TIMEOUT), None);
     let pid = Some(spawned.process.pid());
     let line = question.command_line();

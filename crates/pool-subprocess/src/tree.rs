@@ -1,5 +1,6 @@
 //! The only door to `sys`: a command becomes a process tree here, and every error gets its name.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -8,61 +9,76 @@ use std::sync::Arc;
 use crate::command::{Command, Output, Stdin};
 use crate::error::SpawnError;
 use crate::program::Program;
-use crate::sys::{self, Spawned, Stdio};
+use crate::sys::{Fault, Launch, Launcher, Spawned, Stdio, Step};
 
 /// Starts the command's program file.
-pub(crate) fn spawn(command: &Command, program: &Path) -> Result<Spawned, SpawnError> {
-    check_dir(command)?;
-    let mut std_command = std::process::Command::new(program);
-    std_command.args(&command.args);
-    if command.env_cleared {
-        std_command.env_clear();
-    }
+pub(crate) fn spawn(
+    launcher: &Launcher,
+    command: &Command,
+    program: &Path,
+) -> Result<Spawned, SpawnError> {
+    let mut env = Cow::Borrowed(&command.env);
     if command.program == Program::Python {
         for name in ["PYTHONUNBUFFERED", "PYTHONUTF8"] {
             if !command.sees_variable(name) {
-                std_command.env(name, "1");
+                env.to_mut().push((name.into(), Some("1".into())));
             }
         }
     }
-    for (name, value) in &command.env {
-        match value {
-            Some(value) => std_command.env(name, value),
-            None => std_command.env_remove(name),
-        };
-    }
+    let launch = Launch {
+        program,
+        args: &command.args,
+        env_cleared: command.env_cleared,
+        env: &env,
+        dir: command.dir.as_deref(),
+        streams: [
+            stdin(&command.stdin)?,
+            output(&command.stdout, "stdout")?,
+            output(&command.stderr, "stderr")?,
+        ],
+    };
+    launcher
+        .spawn(launch)
+        .map_err(|fault| error(command, program, fault))
+}
+
+fn error(command: &Command, program: &Path, Fault { step, error }: Fault) -> SpawnError {
     if let Some(dir) = &command.dir {
-        std_command.current_dir(dir);
+        let reason = match step {
+            Step::Dir => return dir_error(dir, error),
+            Step::Exec => None,
+            Step::Unknown => why_unusable(dir),
+        };
+        if let Some(reason) = reason {
+            return dir_error(dir, reason);
+        }
     }
-    let stdin = stdin(&command.stdin)?;
-    let stdout = output(&command.stdout, "stdout")?;
-    let stderr = output(&command.stderr, "stderr")?;
-    sys::spawn(std_command, stdin, stdout, stderr).map_err(|source| match source.kind() {
+    match error.kind() {
         io::ErrorKind::PermissionDenied => SpawnError::Permission {
             program: program.to_owned(),
         },
         // The file was there just now, so what is missing is its interpreter or loader, or it has gone.
         _ => SpawnError::Exec {
             program: program.to_owned(),
-            source: Arc::new(source),
+            source: Arc::new(error),
         },
-    })
+    }
 }
 
-/// The system reports a missing directory with the same error as a missing program.
-fn check_dir(command: &Command) -> Result<(), SpawnError> {
-    let Some(dir) = &command.dir else {
-        return Ok(());
-    };
-    let unusable = |source| SpawnError::Dir {
-        dir: dir.clone(),
-        source: Arc::new(source),
-    };
-    if !dir.metadata().map_err(unusable)?.is_dir() {
-        return Err(unusable(io::ErrorKind::NotADirectory.into()));
+fn dir_error(dir: &Path, error: io::Error) -> SpawnError {
+    SpawnError::Dir {
+        dir: dir.to_owned(),
+        source: Arc::new(error),
     }
-    // Fails where the directory may not be entered, which the system reports as the program's fault too.
-    dir.join(".").metadata().map(drop).map_err(unusable)
+}
+
+/// std reports a directory that cannot be entered with the same errors as a program that cannot be executed.
+fn why_unusable(dir: &Path) -> Option<io::Error> {
+    match dir.metadata() {
+        Err(error) => Some(error),
+        Ok(meta) if !meta.is_dir() => Some(io::ErrorKind::NotADirectory.into()),
+        Ok(_) => dir.join(".").metadata().err(),
+    }
 }
 
 fn stdin(stdin: &Stdin) -> Result<Stdio, SpawnError> {

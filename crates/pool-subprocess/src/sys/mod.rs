@@ -3,7 +3,7 @@
 //!
 //! | name | Unix | Windows |
 //! |---|---|---|
-//! | [`spawn`] | posix_spawn into a process group of its own | suspended into a job, then resumed |
+//! | [`Launcher`] | clone or posix_spawn, into a process group of its own | suspended into a job, then resumed |
 //! | [`Process`] | pidfd (elsewhere a waiting thread's pipe), group | process handle, job |
 //! | [`Killer`] | signals the group until the reap | ends the job |
 //! | [`OutputPipe`], [`InputPipe`] | non-blocking pipes | overlapped named pipes |
@@ -13,24 +13,31 @@
 //! | [`is_executable`] | mode bits | – |
 //! | [`need_tokio_io`] | panics in a runtime without I/O | nothing: no tokio I/O is used |
 
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod linux;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;
 
+use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::process::Command;
 use std::task::Poll;
 
 #[cfg(unix)]
 pub(crate) use unix::{
-    InputPipe, Kick, Killer, OutputPipe, Polled, Process, Source, Watches, is_executable,
-    need_tokio_io, spawn, wait,
+    InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Source, Watches, is_executable,
+    need_tokio_io, wait,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    InputPipe, Kick, Killer, OutputPipe, Polled, Process, Source, Watches, is_executable,
-    need_tokio_io, spawn, wait,
+    InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Source, Watches, is_executable,
+    need_tokio_io, wait,
 };
 
 /// What a source is to its child.
@@ -64,6 +71,74 @@ pub(crate) trait Readiness {
 
     /// The source is about to be closed.
     fn forget(&mut self, role: Role);
+}
+
+/// A program to be started, and all that the system has to know of it.
+#[derive(Debug)]
+pub(crate) struct Launch<'a> {
+    /// An absolute path.
+    pub(crate) program: &'a Path,
+    pub(crate) args: &'a [OsString],
+    pub(crate) env_cleared: bool,
+    /// Variables that are set, or removed.
+    pub(crate) env: &'a [(OsString, Option<OsString>)],
+    pub(crate) dir: Option<&'a Path>,
+    /// Input, output, errors.
+    pub(crate) streams: [Stdio; 3],
+}
+
+impl Launch<'_> {
+    /// As std takes it, without the streams.
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.program);
+        command.args(self.args);
+        if self.env_cleared {
+            command.env_clear();
+        }
+        for (name, value) in self.env {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if let Some(dir) = self.dir {
+            command.current_dir(dir);
+        }
+        command
+    }
+}
+
+/// Why nothing was started.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) step: Step,
+    pub(crate) error: io::Error,
+}
+
+/// What failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// To enter the working directory.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "std tells no steps")
+    )]
+    Dir,
+    /// To execute the program.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "std tells no steps")
+    )]
+    Exec,
+    /// One of these, or something else.
+    Unknown,
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        let step = Step::Unknown;
+        Self { step, error }
+    }
 }
 
 /// How one of the child's three standard streams is connected.

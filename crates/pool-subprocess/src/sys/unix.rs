@@ -1,14 +1,15 @@
 //! Unix: process groups, pidfds, non-blocking pipes, poll(2).
 //!
-//! std starts the child by posix_spawn, which takes the fast path (no copy of the host's page tables)
-//! because the program is an absolute path and there is no `pre_exec`.
+//! Where there is no faster way ([`linux`](super::linux)), std starts the child by posix_spawn, which needs no copy of
+//! the host's page tables because the program is an absolute path and there is no `pre_exec`.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio as StdStdio};
+use std::process::Stdio as StdStdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -20,42 +21,114 @@ use rustix::process::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::{RawExit, Readiness, Role, Spawned, Stdio, start};
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+use super::linux;
+use super::{Fault, Launch, RawExit, Readiness, Role, Spawned, Stdio, start};
+use crate::Spawner;
 
-/// Starts a command in a process group of its own.
-pub(crate) fn spawn(
-    mut command: Command,
-    stdin: Stdio,
-    stdout: Stdio,
-    stderr: Stdio,
-) -> io::Result<Spawned> {
+/// Starts programs, each in a process group of its own.
+#[derive(Debug)]
+pub(crate) struct Launcher {
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    cloner: Option<linux::Cloner>,
+    /// std's way, because that was chosen or because the system refuses the faster one.
+    std_only: AtomicBool,
+    has_told: AtomicBool,
+}
+
+impl Launcher {
+    pub(crate) fn new(spawner: Spawner) -> io::Result<Self> {
+        Ok(Self {
+            #[cfg(all(
+                target_os = "linux",
+                any(target_arch = "x86_64", target_arch = "aarch64")
+            ))]
+            cloner: match spawner {
+                Spawner::Auto => Some(linux::Cloner::new()?),
+                Spawner::Std => None,
+            },
+            std_only: AtomicBool::new(spawner == Spawner::Std),
+            has_told: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn spawn(&self, launch: Launch<'_>) -> Result<Spawned, Fault> {
+        #[cfg(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ))]
+        if let Some(cloner) = &self.cloner {
+            if !self.std_only.load(Ordering::Relaxed) {
+                match cloner.spawn(&launch) {
+                    Ok(spawned) => {
+                        self.tell("clone");
+                        return Ok(spawned);
+                    }
+                    Err(linux::Refusal::Failed(fault)) => return Err(fault),
+                    Err(linux::Refusal::Refused(error)) => {
+                        tracing::info!(%error, "clone is refused here: children are started by posix_spawn");
+                        self.std_only.store(true, Ordering::Relaxed);
+                    }
+                }
+            }
+        }
+        self.tell("posix_spawn");
+        spawn_by_std(launch)
+    }
+
+    /// Once, by which way children are started.
+    fn tell(&self, way: &'static str) {
+        if !self.has_told.load(Ordering::Relaxed) && !self.has_told.swap(true, Ordering::Relaxed) {
+            tracing::debug!(way, "the pool's first child");
+        }
+    }
+}
+
+fn spawn_by_std(launch: Launch<'_>) -> Result<Spawned, Fault> {
+    let mut command = launch.command();
+    let [stdin, stdout, stderr] = launch.streams.map(std_stdio);
     command
         .process_group(0)
-        .stdin(std_stdio(stdin))
-        .stdout(std_stdio(stdout))
-        .stderr(std_stdio(stderr));
+        .stdin(stdin)
+        .stdout(stdout)
+        .stderr(stderr);
     let mut child = start(&mut command)?;
-    let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let pid = Pid::from_child(&child);
+    let process = match exit_descriptor(pid) {
+        Ok(exit) => Process::new(pid, exit),
+        Err(error) => {
+            // Without a way to learn of its end the child cannot be kept.
+            let _ = kill_process_group(pid, Signal::KILL);
+            let _ = child.wait();
+            return Err(error.into());
+        }
+    };
     // From here on the process is owned, so that an error below kills and reaps it.
-    let process = Process::new(child)?;
-    Ok(Spawned {
+    let ours = [
+        child.stdin.take().map(OwnedFd::from),
+        child.stdout.take().map(OwnedFd::from),
+        child.stderr.take().map(OwnedFd::from),
+    ];
+    for pipe in ours.iter().flatten() {
+        rustix::io::ioctl_fionbio(pipe, true).map_err(io::Error::from)?;
+    }
+    Ok(spawned(process, ours))
+}
+
+/// A child, with our ends of its pipes, which do not block.
+pub(super) fn spawned(process: Process, [stdin, stdout, stderr]: [Option<OwnedFd>; 3]) -> Spawned {
+    Spawned {
         process,
-        stdin: pipes
-            .0
-            .map(|pipe| non_blocking(pipe.into()))
-            .transpose()?
-            .map(InputPipe),
-        stdout: pipes
-            .1
-            .map(|pipe| non_blocking(pipe.into()))
-            .transpose()?
-            .map(OutputPipe),
-        stderr: pipes
-            .2
-            .map(|pipe| non_blocking(pipe.into()))
-            .transpose()?
-            .map(OutputPipe),
-    })
+        stdin: stdin.map(InputPipe),
+        stdout: stdout.map(OutputPipe),
+        stderr: stderr.map(OutputPipe),
+    }
 }
 
 fn std_stdio(stdio: Stdio) -> StdStdio {
@@ -68,7 +141,7 @@ fn std_stdio(stdio: Stdio) -> StdStdio {
 }
 
 /// Each end of a pipe has its own flags: the child's end stays blocking.
-fn non_blocking(fd: OwnedFd) -> io::Result<OwnedFd> {
+pub(super) fn non_blocking(fd: OwnedFd) -> io::Result<OwnedFd> {
     rustix::io::ioctl_fionbio(&fd, true)?;
     Ok(fd)
 }
@@ -76,7 +149,6 @@ fn non_blocking(fd: OwnedFd) -> io::Result<OwnedFd> {
 /// A child that leads a process group, until it is reaped.
 #[derive(Debug)]
 pub(crate) struct Process {
-    child: Child,
     pid: Pid,
     exit: OwnedFd,
     killer: Killer,
@@ -114,26 +186,14 @@ impl Killer {
 }
 
 impl Process {
-    fn new(mut child: Child) -> io::Result<Self> {
-        let pid = Pid::from_child(&child);
-        match exit_descriptor(pid) {
-            Ok(exit) => Ok(Self {
-                child,
-                pid,
-                exit,
-                killer: Killer(Arc::new(Mutex::new(Some(pid)))),
-            }),
-            Err(error) => {
-                // Without a way to learn of its end the child cannot be kept.
-                let _ = kill_process_group(pid, Signal::KILL);
-                let _ = child.wait();
-                Err(error)
-            }
-        }
+    /// `exit` becomes readable when it exits.
+    pub(super) fn new(pid: Pid, exit: OwnedFd) -> Self {
+        let killer = Killer(Arc::new(Mutex::new(Some(pid))));
+        Self { pid, exit, killer }
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
     pub(crate) fn exit_source(&self) -> Source {
@@ -167,6 +227,15 @@ impl Process {
         true
     }
 
+    /// Never waits: a zombie by now, or a child that has not died yet. One that was reaped before is no error.
+    fn reap(&self) -> io::Result<()> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        match waitid(WaitId::Pid(self.pid), options) {
+            Ok(_) | Err(rustix::io::Errno::CHILD) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     pub(crate) fn killer(&self) -> &Killer {
         &self.killer
     }
@@ -175,8 +244,7 @@ impl Process {
     /// Says whether the group is empty now.
     pub(crate) fn sweep(&mut self) -> io::Result<bool> {
         self.killer.retire();
-        // A zombie by now, and remembered by std once it is reaped: this never waits.
-        self.child.wait()?;
+        self.reap()?;
         // Tests for members, sends nothing. Killed members vanish when their new parent has reaped them.
         Ok(test_kill_process_group(self.pid) == Err(rustix::io::Errno::SRCH))
     }
@@ -187,7 +255,7 @@ impl Drop for Process {
     /// not die at once stays a zombie until the host ends.
     fn drop(&mut self) {
         self.killer.retire();
-        let _ = self.child.try_wait();
+        let _ = self.reap();
     }
 }
 
@@ -221,7 +289,7 @@ fn waiting_thread(pid: Pid) -> io::Result<OwnedFd> {
 }
 
 /// A pipe that no child inherits.
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     #[cfg(not(target_vendor = "apple"))]
     return Ok(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?);
     #[cfg(target_vendor = "apple")]
@@ -502,7 +570,8 @@ mod tests {
         file.rewind().expect("a start");
         let program = puppet::path();
         let command = crate::Command::new(&program).args(["exit", "3"]);
-        let mut spawned = crate::tree::spawn(&command, &program).expect("it starts");
+        let launcher = Launcher::new(Spawner::Auto).expect("descriptors");
+        let mut spawned = crate::tree::spawn(&launcher, &command, &program).expect("it starts");
         spawned.stdout = Some(OutputPipe(file.into()));
         let monitor = Monitor::new(
             command.command_line(),
@@ -525,7 +594,8 @@ mod tests {
     /// The path of systems without pidfds must work where it can be tested.
     #[test]
     fn a_waiting_thread_tells_of_the_exit_and_leaves_the_zombie() {
-        let mut child = start(Command::new("/bin/sh").args(["-c", "exit 7"])).unwrap();
+        let mut child =
+            start(std::process::Command::new("/bin/sh").args(["-c", "exit 7"])).unwrap();
         let exit = waiting_thread(Pid::from_child(&child)).unwrap();
         let mut fds = [PollFd::new(&exit, PollFlags::IN)];
         assert_eq!(rustix::event::poll(&mut fds, None), Ok(1));

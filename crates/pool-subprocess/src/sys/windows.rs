@@ -15,7 +15,7 @@ use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::os::windows::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio as StdStdio};
+use std::process::{Child, Stdio as StdStdio};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +49,8 @@ use windows_sys::Win32::System::Threading::{
     WT_EXECUTEONLYONCE, WaitForSingleObject,
 };
 
-use super::{RawExit, Readiness, Role, Spawned, Stdio, start};
+use super::{Fault, Launch, RawExit, Readiness, Role, Spawned, Stdio, start};
+use crate::Spawner;
 
 /// The exit code of processes that we kill; the one that `taskkill /F` and std give.
 const KILLED: u32 = 1;
@@ -64,13 +65,23 @@ unsafe extern "system" {
     fn NtResumeProcess(process: HANDLE) -> NTSTATUS;
 }
 
-/// Starts a command in a job of its own.
-pub(crate) fn spawn(
-    mut command: Command,
-    stdin: Stdio,
-    stdout: Stdio,
-    stderr: Stdio,
-) -> io::Result<Spawned> {
+/// Starts programs, each in a job of its own.
+#[derive(Debug)]
+pub(crate) struct Launcher(());
+
+impl Launcher {
+    pub(crate) fn new(_: Spawner) -> io::Result<Self> {
+        Ok(Self(()))
+    }
+
+    pub(crate) fn spawn(&self, launch: Launch<'_>) -> Result<Spawned, Fault> {
+        Ok(spawn(launch)?)
+    }
+}
+
+fn spawn(launch: Launch<'_>) -> io::Result<Spawned> {
+    let mut command = launch.command();
+    let [stdin, stdout, stderr] = launch.streams;
     let job = Killer::new()?;
     let (stdin, our_stdin) = connect(stdin, Direction::ToChild)?;
     let (stdout, our_stdout) = connect(stdout, Direction::FromChild)?;

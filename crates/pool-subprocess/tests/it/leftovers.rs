@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pool_subprocess::{RunMode, SubprocessPool};
+use pool_subprocess::{RunMode, Spawner, SubprocessPool};
 
 use crate::puppets::{BACKGROUND_MODES, pool, puppet, skipped};
 
@@ -31,7 +31,7 @@ fn open_descriptors() -> BTreeSet<String> {
 }
 
 /// Runs one test of this binary alone in a process of its own, so that what it counts is its own.
-fn alone(test: &str) {
+pub(crate) fn alone(test: &str) {
     let this = std::env::current_exe().expect("a path");
     let output = std::process::Command::new(this)
         .args([
@@ -141,7 +141,12 @@ async fn a_child_inherits_no_descriptor_of_the_pool() {
         .output()
         .expect("it runs");
     for mode in BACKGROUND_MODES {
-        let pool = pool(4, mode);
+        let pool = SubprocessPool::builder()
+            .max_size(4)
+            .mode(mode)
+            .spawner(Spawner::Std)
+            .build()
+            .expect("the limits are valid");
         let mut others = Vec::new();
         for _ in 0..3 {
             let slot = pool.acquire_subprocess().await.expect("a slot");

@@ -20,5 +20,6 @@ mod python;
 mod scripted;
 mod seed;
 mod slots;
+mod spawner;
 mod texts;
 mod without_runtime;

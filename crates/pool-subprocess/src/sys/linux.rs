@@ -1,0 +1,200 @@
+//! Linux: a child that shares the host's memory until it executes its program, with a pidfd from its birth.
+//!
+//! std's fastest way, posix_spawn, takes more system calls than the start itself, and its price grows with the
+//! host's open descriptors, because the child gets a copy of the table that it then closes. Here the child has the
+//! host's table until it asks for one of its own, which has nothing in it but a few low numbers. For that, what
+//! becomes the child's standard streams has to be at low numbers, which a [`Workspace`] reserves when the pool is
+//! built.
+
+mod image;
+mod window;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::AtomicI32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use self::image::Image;
+use self::window::{Failure, Plan, Stack};
+use super::unix::{self, Process};
+use super::{Fault, Launch, Spawned, Stdio, Step};
+
+/// How often a program file is tried again that somebody writes at just this moment, and the pauses before.
+const BUSY_PAUSES: [Duration; 4] = [
+    Duration::from_micros(200),
+    Duration::from_millis(1),
+    Duration::from_millis(2),
+    Duration::from_millis(4),
+];
+
+/// Starts children by clone.
+#[derive(Debug)]
+pub(super) struct Cloner {
+    null: OwnedFd,
+    /// Those that nobody uses at the moment.
+    workspaces: Mutex<Vec<Workspace>>,
+}
+
+/// What one start needs at a time.
+struct Workspace {
+    /// Low numbers. While they stand for no stream, they are the null device.
+    streams: [OwnedFd; 3],
+    is_connected: [bool; 3],
+    stack: Stack,
+}
+
+/// Why this is not the way to start it.
+pub(super) enum Refusal {
+    /// The system does not let us: then it is to be started in another way.
+    Refused(io::Error),
+    Failed(Fault),
+}
+
+impl Cloner {
+    /// Room for as many starts at a time as there are processors, up to 4; more is made as it is needed.
+    pub(super) fn new() -> io::Result<Self> {
+        let null: OwnedFd = File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/null")?
+            .into();
+        let count = std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(4);
+        let workspaces = (0..count).map(|_| Workspace::new(null.as_fd()));
+        Ok(Self {
+            workspaces: Mutex::new(workspaces.collect::<io::Result<_>>()?),
+            null,
+        })
+    }
+
+    pub(super) fn spawn(&self, launch: &Launch<'_>) -> Result<Spawned, Refusal> {
+        let image = Image::new(launch)?;
+        let mut workspace = self.workspace()?;
+        let spawned = workspace.spawn(launch, &image);
+        if workspace.restore(self.null.as_fd()).is_ok() {
+            self.workspaces().push(workspace);
+        }
+        spawned
+    }
+
+    fn workspace(&self) -> io::Result<Workspace> {
+        let free = self.workspaces().pop();
+        free.map_or_else(|| Workspace::new(self.null.as_fd()), Ok)
+    }
+
+    fn workspaces(&self) -> std::sync::MutexGuard<'_, Vec<Workspace>> {
+        self.workspaces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Workspace {
+    fn new(null: BorrowedFd<'_>) -> io::Result<Self> {
+        let low = || rustix::io::fcntl_dupfd_cloexec(null, 3);
+        Ok(Self {
+            streams: [low()?, low()?, low()?],
+            is_connected: [false; 3],
+            stack: Stack::new(),
+        })
+    }
+
+    fn spawn(&mut self, launch: &Launch<'_>, image: &Image) -> Result<Spawned, Refusal> {
+        let mut ours = [None, None, None];
+        let mut streams = [0, 1, 2];
+        for (at, stdio) in launch.streams.iter().enumerate() {
+            let low = &mut self.streams[at];
+            self.is_connected[at] |= matches!(stdio, Stdio::File(_) | Stdio::Pipe);
+            let mut connect = |source: BorrowedFd<'_>| -> io::Result<RawFd> {
+                rustix::io::dup3(source, low, rustix::io::DupFlags::CLOEXEC)?;
+                Ok(low.as_raw_fd())
+            };
+            streams[at] = match stdio {
+                Stdio::Inherit => at as RawFd,
+                Stdio::Null => low.as_raw_fd(),
+                Stdio::File(file) => connect(file.as_fd())?,
+                Stdio::Pipe => {
+                    let (read, write) = unix::pipe()?;
+                    let (child, own) = if at == 0 {
+                        (read, write)
+                    } else {
+                        (write, read)
+                    };
+                    ours[at] = Some(unix::non_blocking(own)?);
+                    connect(child.as_fd())?
+                }
+            };
+        }
+        let (argv, envp) = (image.argv.pointers(), image.envp.pointers());
+        let highest = self
+            .streams
+            .iter()
+            .map(AsRawFd::as_raw_fd)
+            .max()
+            .unwrap_or_default();
+        let plan = || Plan {
+            close_from: highest + 1,
+            streams,
+            dir: image
+                .dir
+                .as_ref()
+                .map_or(std::ptr::null(), |dir| dir.as_ptr()),
+            program: image.program.as_ptr(),
+            argv: argv.as_ptr(),
+            envp: envp.as_ptr(),
+            step: AtomicI32::new(0),
+            errno: AtomicI32::new(0),
+        };
+        let mut pauses = BUSY_PAUSES.into_iter();
+        let born = loop {
+            match window::start(&plan(), &mut self.stack) {
+                Ok(born) => break born,
+                Err(Failure::Refused(error)) => return Err(Refusal::Refused(error)),
+                Err(Failure::At(step, error)) => {
+                    match pauses.next().filter(|_| is_busy(step, &error)) {
+                        Some(pause) => std::thread::sleep(pause),
+                        None => return Err(Refusal::Failed(Fault { step, error })),
+                    }
+                }
+            }
+        };
+        let process = Process::new(born.pid, born.pidfd);
+        Ok(unix::spawned(process, ours))
+    }
+
+    /// Holds no stream of a child's any more, or its pipes would not end.
+    fn restore(&mut self, null: BorrowedFd<'_>) -> io::Result<()> {
+        for (low, is_connected) in self.streams.iter_mut().zip(&mut self.is_connected) {
+            if std::mem::take(is_connected) {
+                rustix::io::dup3(null, low, rustix::io::DupFlags::CLOEXEC)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Somebody has the program file open for writing: a build that has just made it, or another child that was started
+/// meanwhile and has not yet closed what it inherited.
+fn is_busy(step: Step, error: &io::Error) -> bool {
+    step == Step::Exec && error.kind() == io::ErrorKind::ExecutableFileBusy
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(Fault {
+            step: Step::Unknown,
+            error,
+        })
+    }
+}
+
+impl std::fmt::Debug for Workspace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workspace")
+            .field("streams", &self.streams)
+            .finish_non_exhaustive()
+    }
+}

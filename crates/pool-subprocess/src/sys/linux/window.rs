@@ -1,0 +1,372 @@
+//! The window between clone and exec: what runs in the child while it shares the host's memory.
+//!
+//! The rules of the window, and what tests them, are in `sys/UNSAFE.md`. In short: system calls without a library in
+//! between, no memory taken, nothing that can panic, no thread-local; the thread that cloned stands still, and all of
+//! its signals are blocked, until the child has executed its program or exited.
+
+use std::arch::asm;
+use std::ffi::{c_char, c_int};
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+use crate::sys::Step;
+
+/// What the child does, in the order of the fields. Read by the child in the host's memory; only `step` and `errno` are written, by the child.
+#[repr(C)]
+pub(super) struct Plan {
+    /// The first descriptor that is nothing to the child: from here on the table is not even copied.
+    pub(super) close_from: c_int,
+    /// What becomes of descriptors 0, 1 and 2; a stream that is its own number stays as it is.
+    pub(super) streams: [RawFd; 3],
+    /// Null for the host's.
+    pub(super) dir: *const c_char,
+    pub(super) program: *const c_char,
+    pub(super) argv: *const *const c_char,
+    pub(super) envp: *const *const c_char,
+    /// Where it failed, and why.
+    pub(super) step: AtomicI32,
+    pub(super) errno: AtomicI32,
+}
+
+/// The steps that can fail, as numbers that the child leaves behind.
+const UNSHARED: c_int = 1;
+const GROUPED: c_int = 2;
+const CONNECTED: c_int = 3;
+const MOVED: c_int = 4;
+const EXECUTED: c_int = 5;
+
+/// What the child leaves behind when it did not execute its program.
+pub(super) enum Failure {
+    /// The system has no such call, or forbids it: another way to start may do.
+    Refused(io::Error),
+    At(Step, io::Error),
+}
+
+/// A child that executes its program.
+pub(super) struct Born {
+    pub(super) pid: Pid,
+    pub(super) pidfd: OwnedFd,
+}
+
+/// A stack for the child, until it executes its program. It needs a few hundred bytes of these.
+pub(super) struct Stack(Box<[u128]>);
+
+impl Stack {
+    const WORDS: usize = 1024;
+
+    pub(super) fn new() -> Self {
+        Self(vec![0; Self::WORDS].into())
+    }
+}
+
+/// As the kernel declares it, in its first version: enough for what is asked here.
+#[repr(C)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+}
+
+/// Clones, and returns when the child has executed its program or has failed to. Nothing of the plan is used after that.
+pub(super) fn start(plan: &Plan, stack: &mut Stack) -> Result<Born, Failure> {
+    let mut pidfd: c_int = -1;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::CLONE_FILES;
+    let args = CloneArgs {
+        flags: flags as u64,
+        pidfd: ptr::from_mut(&mut pidfd) as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: libc::SIGCHLD as u64,
+        stack: stack.0.as_mut_ptr() as u64,
+        stack_size: size_of_val(&*stack.0) as u64,
+        tls: 0,
+    };
+    let before = set_signals_blocked(!0);
+    // SAFETY: the plan and all that it points to outlive the child's use of them, since this thread stands still until
+    // then; the stack is the child's alone; signals are blocked.
+    let result = unsafe { clone3(&args, plan) };
+    set_signals_blocked(before);
+    let positive = c_int::try_from(result).ok().filter(|pid| *pid > 0);
+    let Some(pid) = positive.and_then(Pid::from_raw) else {
+        let error = io::Error::from_raw_os_error(errno(result));
+        return Err(match error.raw_os_error() {
+            Some(libc::ENOSYS | libc::EPERM | libc::EINVAL) => Failure::Refused(error),
+            _ => Failure::At(Step::Unknown, error),
+        });
+    };
+    // SAFETY: the kernel has just opened it for us.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    let step = plan.step.load(Ordering::Relaxed);
+    if step == 0 {
+        return Ok(Born { pid, pidfd });
+    }
+    // It has exited, so this does not wait. It is ours, and told nobody of its end.
+    let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
+    let error = io::Error::from_raw_os_error(plan.errno.load(Ordering::Relaxed));
+    Err(match step {
+        UNSHARED => Failure::Refused(error),
+        MOVED => Failure::At(Step::Dir, error),
+        EXECUTED => Failure::At(Step::Exec, error),
+        _ => Failure::At(Step::Unknown, error),
+    })
+}
+
+/// Sets this thread's signal mask, by the kernel's own numbers: libc would leave out those that it uses itself. Returns
+/// what it was.
+fn set_signals_blocked(mask: u64) -> u64 {
+    let mut before = 0_u64;
+    let (new, old) = (
+        ptr::from_ref(&mask) as usize,
+        ptr::from_mut(&mut before) as usize,
+    );
+    // SAFETY: both point to a mask of the size that is named.
+    let _ = unsafe {
+        call(
+            libc::SYS_rt_sigprocmask,
+            [libc::SIG_SETMASK as usize, new, old, 8],
+        )
+    };
+    before
+}
+
+/// The child's side. Never returns, and touches nothing but its stack, the plan's last two fields, and the kernel.
+unsafe extern "C" fn child(plan: *const Plan) -> ! {
+    // SAFETY: the caller's promise: the plan lives until this child has executed its program or exited.
+    let plan = unsafe { &*plan };
+    // SAFETY: as this function's caller promises.
+    let (step, errno) = unsafe { prepare(plan) };
+    plan.errno.store(errno, Ordering::Relaxed);
+    plan.step.store(step, Ordering::Relaxed);
+    loop {
+        // SAFETY: ends this process, and none of the host's threads: they are another one.
+        let _ = unsafe { call(libc::SYS_exit_group, [127, 0, 0, 0]) };
+    }
+}
+
+/// Up to the program's execution; where it failed, and why.
+#[inline(always)]
+unsafe fn prepare(plan: &Plan) -> (c_int, c_int) {
+    // A table of its own, first of all: what is closed and connected below is the child's alone.
+    let unshare = 2;
+    // SAFETY: touches descriptors only.
+    let result = unsafe {
+        call(
+            libc::SYS_close_range,
+            [plan.close_from as usize, usize::MAX >> 32, unshare, 0],
+        )
+    };
+    if result < 0 {
+        return (UNSHARED, errno(result));
+    }
+    // SAFETY: as above.
+    let result = unsafe { call(libc::SYS_setpgid, [0, 0, 0, 0]) };
+    if result < 0 {
+        return (GROUPED, errno(result));
+    }
+    let [stdin, stdout, stderr] = plan.streams;
+    for (source, stream) in [(stdin, 0), (stdout, 1), (stderr, 2)] {
+        // SAFETY: as above; the sources are above 2, so that none is overwritten before it is used.
+        let result = unsafe { connect(source, stream) };
+        if result < 0 {
+            return (CONNECTED, errno(result));
+        }
+    }
+    // What is left of the host's low descriptors.
+    // SAFETY: as above.
+    let _ = unsafe { call(libc::SYS_close_range, [3, usize::MAX >> 32, 0, 0]) };
+    if !plan.dir.is_null() {
+        // SAFETY: a string that ends in a NUL.
+        let result = unsafe { call(libc::SYS_chdir, [plan.dir as usize, 0, 0, 0]) };
+        if result < 0 {
+            return (MOVED, errno(result));
+        }
+    }
+    // SAFETY: as above; no handler of the host's can run any more.
+    unsafe { reset_signals() };
+    // SAFETY: strings that end in a NUL, and arrays of them that end in a null pointer.
+    let result = unsafe {
+        call(
+            libc::SYS_execve,
+            [
+                plan.program as usize,
+                plan.argv as usize,
+                plan.envp as usize,
+                0,
+            ],
+        )
+    };
+    (EXECUTED, errno(result))
+}
+
+#[inline(always)]
+unsafe fn connect(source: RawFd, stream: RawFd) -> isize {
+    if source == stream {
+        return 0;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { call(libc::SYS_dup3, [source as usize, stream as usize, 0, 0]) }
+}
+
+/// The kernel's own declaration, which is not libc's.
+#[repr(C)]
+struct SigAction {
+    handler: usize,
+    flags: u64,
+    restorer: usize,
+    mask: u64,
+}
+
+/// What the host ignores, a new program would go on to ignore; what the host handles is reset by the execution. At
+/// last nothing is blocked.
+#[inline(always)]
+unsafe fn reset_signals() {
+    let default = SigAction {
+        handler: libc::SIG_DFL,
+        flags: 0,
+        restorer: 0,
+        mask: 0,
+    };
+    let mut current = SigAction {
+        handler: 0,
+        flags: 0,
+        restorer: 0,
+        mask: 0,
+    };
+    let (new, old) = (
+        ptr::from_ref(&default) as usize,
+        ptr::from_mut(&mut current) as usize,
+    );
+    let mut signal = 1;
+    while signal <= 64 {
+        // SAFETY: points to a declaration of the kernel's size.
+        let known = unsafe { call(libc::SYS_rt_sigaction, [signal, 0, old, 8]) };
+        if known == 0 && current.handler == libc::SIG_IGN {
+            // SAFETY: as above.
+            let _ = unsafe { call(libc::SYS_rt_sigaction, [signal, new, 0, 8]) };
+        }
+        signal = signal.wrapping_add(1);
+    }
+    let none = 0_u64;
+    // SAFETY: points to a mask of the size that is named.
+    let _ = unsafe {
+        call(
+            libc::SYS_rt_sigprocmask,
+            [
+                libc::SIG_SETMASK as usize,
+                ptr::from_ref(&none) as usize,
+                0,
+                8,
+            ],
+        )
+    };
+}
+
+#[inline(always)]
+fn errno(result: isize) -> c_int {
+    result.wrapping_neg() as c_int
+}
+
+/// A system call with at most four arguments: its result, or an error as a negative number.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn call(number: libc::c_long, [a, b, c, d]: [usize; 4]) -> isize {
+    let result: isize;
+    // SAFETY: the caller's promise; the kernel changes no other registers than these.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            in("rdi") a,
+            in("rsi") b,
+            in("rdx") c,
+            in("r10") d,
+            out("rcx") _,
+            out("r11") _,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// The system call, with the child's side called on the new stack.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+unsafe fn clone3(args: &CloneArgs, plan: &Plan) -> isize {
+    let result: isize;
+    // SAFETY: the caller's promise. In the child nothing of this frame is used: it has its own stack, and never returns.
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r8",
+            "call r9",
+            "ud2",
+            "2:",
+            inlateout("rax") libc::SYS_clone3 as isize => result,
+            in("rdi") ptr::from_ref(args),
+            in("rsi") size_of::<CloneArgs>(),
+            in("r8") ptr::from_ref(plan),
+            in("r9") child as unsafe extern "C" fn(*const Plan) -> !,
+            out("rcx") _,
+            out("r11") _,
+        );
+    }
+    result
+}
+
+/// A system call with at most four arguments: its result, or an error as a negative number.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+unsafe fn call(number: libc::c_long, [a, b, c, d]: [usize; 4]) -> isize {
+    let result: isize;
+    // SAFETY: the caller's promise; the kernel changes no other registers than the result's.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("x8") number,
+            inlateout("x0") a => result,
+            in("x1") b,
+            in("x2") c,
+            in("x3") d,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// The system call, with the child's side called on the new stack.
+#[cfg(target_arch = "aarch64")]
+#[inline(never)]
+unsafe fn clone3(args: &CloneArgs, plan: &Plan) -> isize {
+    let result: isize;
+    // SAFETY: the caller's promise. In the child nothing of this frame is used: it has its own stack, and never returns.
+    unsafe {
+        asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, x9",
+            "blr x10",
+            "brk 1",
+            "2:",
+            in("x8") libc::SYS_clone3,
+            inlateout("x0") ptr::from_ref(args) => result,
+            in("x1") size_of::<CloneArgs>(),
+            in("x9") ptr::from_ref(plan),
+            in("x10") child as unsafe extern "C" fn(*const Plan) -> !,
+            lateout("x30") _,
+        );
+    }
+    result
+}
