@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use crate::shell::{Failure, Result, fail};
-use crate::{deny, docs, instructions, lint, loom, macos_check, msrv, test, tidy, windows};
+use crate::{
+    aarch64_check, deny, docs, instructions, lint, loom, macos_check, msrv, test, tidy, windows,
+};
 
 /// Run everything that must pass before a change lands.
 ///
@@ -55,6 +57,8 @@ enum Section {
     Windows,
     /// The libraries type-check for macOS
     MacosCheck,
+    /// The libraries compile for Linux on AArch64
+    Aarch64Check,
 }
 
 /// How a section went, and in what time.
@@ -111,6 +115,7 @@ impl Section {
             Section::Instructions => instructions::run(&instructions::Options::default()),
             Section::Windows => windows::run(&windows::Options::default()),
             Section::MacosCheck => macos_check::run(&macos_check::Options::default()),
+            Section::Aarch64Check => aarch64_check::run(&aarch64_check::Options::default()),
         }
     }
 }
@@ -158,13 +163,13 @@ impl fmt::Display for Table<'_> {
         for row in self.0 {
             let (section, seconds) = (row.section, row.took.as_secs_f64());
             match &row.verdict {
-                Verdict::Passed => writeln!(f, "{section:<12} passed  {seconds:>7.1} s")?,
-                Verdict::Failed(_) => writeln!(f, "{section:<12} FAILED  {seconds:>7.1} s")?,
-                Verdict::NotRun => writeln!(f, "{section:<12} not run")?,
+                Verdict::Passed => writeln!(f, "{section:<13} passed  {seconds:>7.1} s")?,
+                Verdict::Failed(_) => writeln!(f, "{section:<13} FAILED  {seconds:>7.1} s")?,
+                Verdict::NotRun => writeln!(f, "{section:<13} not run")?,
             }
         }
         let total: Duration = self.0.iter().map(|row| row.took).sum();
-        write!(f, "{:<12}         {:>7.1} s", "in all", total.as_secs_f64())
+        write!(f, "{:<13}         {:>7.1} s", "in all", total.as_secs_f64())
     }
 }
 
@@ -209,9 +214,9 @@ mod tests {
         );
         assert_eq!(verdict(&rows).unwrap_err().to_string(), "macos-check: oh");
         let table = Table(&rows).to_string();
-        assert!(table.contains("format       passed      1.5 s"), "{table}");
-        assert!(table.contains("macos-check  FAILED      1.5 s"), "{table}");
-        assert!(table.contains("in all                   3.0 s"), "{table}");
+        assert!(table.contains("format        passed      1.5 s"), "{table}");
+        assert!(table.contains("macos-check   FAILED      1.5 s"), "{table}");
+        assert!(table.contains("in all                    3.0 s"), "{table}");
     }
 
     #[test]

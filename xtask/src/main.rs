@@ -8,6 +8,7 @@
 //! This crate depends on no crate of ours: it must build, and be able to say what is wrong, while
 //! they do not compile.
 
+mod aarch64_check;
 mod bench;
 mod ci;
 mod demo;
@@ -52,6 +53,8 @@ enum Command {
     Loom(loom::Options),
     Windows(windows::Options),
     MacosCheck(macos_check::Options),
+    #[command(name = "aarch64-check")]
+    Aarch64Check(aarch64_check::Options),
     Msrv(msrv::Options),
     Deny(deny::Options),
     Tidy(tidy::Options),
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Loom(options) => loom::run(&options),
         Command::Windows(options) => windows::run(&options),
         Command::MacosCheck(options) => macos_check::run(&options),
+        Command::Aarch64Check(options) => aarch64_check::run(&options),
         Command::Msrv(options) => msrv::run(&options),
         Command::Deny(options) => deny::run(&options),
         Command::Tidy(options) => tidy::run(&options),
