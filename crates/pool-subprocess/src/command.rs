@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::error::SpawnError;
 use crate::program::Program;
+use crate::resource_limits::ResourceLimits;
 
 /// A program to run, with all that it needs.
 ///
@@ -47,6 +48,8 @@ pub struct Command {
     pub(crate) timeout: Option<Duration>,
     pub(crate) grace: Duration,
     pub(crate) on_drop: OnDrop,
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub(crate) limits: ResourceLimits,
 }
 
 /// Where a child's input comes from.
@@ -151,6 +154,7 @@ impl Command {
             timeout: None,
             grace: Self::DEFAULT_GRACE,
             on_drop: OnDrop::default(),
+            limits: ResourceLimits::default(),
         }
     }
 
@@ -225,6 +229,12 @@ impl Command {
     /// What a dropped handle does to the running child.
     pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
         self.on_drop = on_drop;
+        self
+    }
+
+    /// How much of the machine it may use; as much as there is by default.
+    pub fn limits(mut self, limits: ResourceLimits) -> Self {
+        self.limits = limits;
         self
     }
 

@@ -90,6 +90,12 @@ pub enum SpawnError {
         /// What the system says.
         source: Arc<io::Error>,
     },
+    /// The system does not set these resource limits: it has no such limit, or the host may not.
+    #[error("failed to set the resource limits")]
+    Limits {
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
     /// A file for the child's input or output could not be opened.
     #[error("failed to open {} for the child's {stream}", file.display())]
     File {

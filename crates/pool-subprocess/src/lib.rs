@@ -35,8 +35,10 @@ mod events;
 mod batch;
 mod child;
 mod outcome;
+mod usage;
 mod plan;
 mod mode;
+mod resource_limits;
 mod spawner;
 #[cfg(feature = "testing")]
 mod scripted;
@@ -72,10 +74,12 @@ pub use mode::RunMode;
 pub use outcome::{Exit, Outcome};
 pub use plan::Plan;
 pub use pool::{Builder, Running, Slot, SlotError, SubprocessPool};
+pub use resource_limits::{LimitHit, ResourceLimits};
 pub use run::Run;
 #[cfg(feature = "testing")]
 pub use scripted::Rule;
 pub use spawner::Spawner;
+pub use usage::Usage;
 
 /// The rust blocks of the book are tests.
 #[cfg(doctest)]
@@ -84,6 +88,8 @@ mod book {
     mod output {}
     #[doc = include_str!("../../../docs/src/ends.md")]
     mod ends {}
+    #[doc = include_str!("../../../docs/src/limits.md")]
+    mod limits {}
     #[cfg(feature = "testing")]
     #[doc = include_str!("../../../docs/src/testing.md")]
     mod testing {}

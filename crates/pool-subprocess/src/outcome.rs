@@ -8,6 +8,8 @@ use crate::command::CommandLine;
 use crate::error::ExitError;
 use crate::lifecycle::{Cause, Stage};
 use crate::plan::Plan;
+use crate::resource_limits::LimitHit;
+use crate::usage::Usage;
 
 /// How the child itself ended.
 ///
@@ -103,6 +105,8 @@ pub struct Outcome {
     pub(crate) stdout: Captured,
     pub(crate) stderr: Captured,
     pub(crate) lines_dropped: u64,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) limit_hit: Option<LimitHit>,
 }
 
 impl Outcome {
@@ -228,6 +232,18 @@ impl Outcome {
     #[must_use]
     pub fn lines_dropped(&self) -> u64 {
         self.lines_dropped
+    }
+
+    /// What it used of the machine; `None` if nothing was started.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// The limit of the command's that ended it, where the system tells so: by the signals SIGXCPU and SIGXFSZ.
+    #[must_use]
+    pub fn limit_hit(&self) -> Option<LimitHit> {
+        self.limit_hit
     }
 
     /// The end in a few words, such as `timed out and was killed by signal 9 (SIGKILL)`.

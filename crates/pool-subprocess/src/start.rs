@@ -177,6 +177,8 @@ fn plan(slot: Slot, command: &Command, start: Start) -> Arc<Monitor> {
         stdout: Captured::default(),
         stderr: Captured::default(),
         lines_dropped: 0,
+        usage: None,
+        limit_hit: None,
     };
     monitor.end(Ok(outcome), Some(slot));
     monitor

@@ -10,6 +10,7 @@ use crate::line::Stream;
 #[cfg(feature = "testing")]
 use crate::scripted::Actor;
 use crate::sys::{Process, RawExit, Source};
+use crate::usage::Usage;
 
 #[derive(Debug)]
 pub(crate) enum Subject {
@@ -85,6 +86,16 @@ impl Subject {
             #[cfg(feature = "testing")]
             Self::Scripted(_) => Ok(true),
             Self::Gone => Ok(true),
+        }
+    }
+
+    /// What it used, once it is reaped.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        match self {
+            Self::Process(process) => process.usage(),
+            #[cfg(feature = "testing")]
+            Self::Scripted(_) => None,
+            Self::Gone => None,
         }
     }
 

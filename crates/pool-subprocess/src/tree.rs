@@ -31,6 +31,7 @@ pub(crate) fn spawn(
         env_cleared: command.env_cleared,
         env: &env,
         dir: command.dir.as_deref(),
+        limits: &command.limits,
         streams: [
             stdin(&command.stdin)?,
             output(&command.stdout, "stdout")?,
@@ -46,12 +47,17 @@ fn error(command: &Command, program: &Path, Fault { step, error }: Fault) -> Spa
     if let Some(dir) = &command.dir {
         let reason = match step {
             Step::Dir => return dir_error(dir, error),
-            Step::Exec => None,
+            Step::Exec | Step::Limits => None,
             Step::Unknown => why_unusable(dir),
         };
         if let Some(reason) = reason {
             return dir_error(dir, reason);
         }
+    }
+    if step == Step::Limits {
+        return SpawnError::Limits {
+            source: Arc::new(error),
+        };
     }
     match error.kind() {
         io::ErrorKind::PermissionDenied => SpawnError::Permission {

@@ -79,6 +79,23 @@ pub(crate) fn perform(verb: Verb) -> io::Result<u8> {
             output::line(io::stdout(), "continued")?;
         }
         Verb::Crash => std::process::abort(),
+        Verb::Memory { bytes } => {
+            let mut memory = Vec::new();
+            memory.try_reserve_exact(bytes).map_err(io::Error::other)?;
+            memory.resize(bytes, 1_u8);
+            let touched = std::hint::black_box(&memory).len();
+            output::line(io::stdout(), format!("touched {touched}"))?;
+        }
+        Verb::Spin { seconds } => seconds.spin(),
+        Verb::Open { n } => {
+            let program = std::env::current_exe()?;
+            let files: io::Result<Vec<_>> = (0..n).map(|_| std::fs::File::open(&program)).collect();
+            output::line(io::stdout(), format!("opened {}", files?.len()))?;
+        }
+        Verb::Fill { file, bytes } => {
+            let mut file = std::fs::File::create(file)?;
+            io::copy(&mut io::repeat(b'x').take(bytes), &mut file)?;
+        }
         Verb::Fds => match sys::open_descriptors()? {
             Some(descriptors) => {
                 for (descriptor, target) in descriptors {

@@ -19,6 +19,13 @@ impl Seconds {
     pub(crate) fn sleep(self) {
         std::thread::sleep(self.0);
     }
+
+    pub(crate) fn spin(self) {
+        let start = std::time::Instant::now();
+        while start.elapsed() < self.0 {
+            std::hint::spin_loop();
+        }
+    }
 }
 
 impl FromStr for Seconds {

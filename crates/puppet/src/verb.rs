@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -131,6 +132,14 @@ pub(crate) enum Verb {
     StopSelf,
     /// Abort, as after a failed assertion
     Crash,
+    /// Ask for BYTES of memory, write to all of it, and print `touched BYTES`
+    Memory { bytes: usize },
+    /// Keep a processor busy
+    Spin { seconds: Seconds },
+    /// Open N files at a time, and print `opened N`
+    Open { n: usize },
+    /// Make FILE, with BYTES bytes in it
+    Fill { file: PathBuf, bytes: u64 },
     /// List the open descriptors above 2 (Linux)
     Fds,
     /// Print pid, process group and session (Unix)

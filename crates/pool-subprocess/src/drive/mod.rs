@@ -23,8 +23,10 @@ use crate::line::{Line, LineEnd, Splitter, Stream};
 use crate::monitor::{Monitor, Request};
 use crate::outcome::{Exit, Outcome};
 use crate::pool::Slot;
+use crate::resource_limits::ResourceLimits;
 use crate::subject::Subject;
-use crate::sys::{InputPipe, OutputPipe, RawExit, Readiness, Role, Source, Spawned};
+use crate::sys::{self, InputPipe, OutputPipe, RawExit, Readiness, Role, Source, Spawned};
+use crate::usage::Usage;
 
 /// What one read takes at most: half of what a pipe holds. The buffer lives for one poll, so that a child
 /// that is silent costs no memory.
@@ -48,6 +50,8 @@ pub(crate) struct Drive {
     stderr: Pump,
     next_seq: u64,
     exit: Option<RawExit>,
+    usage: Option<Usage>,
+    limits: ResourceLimits,
     monitor: Arc<Monitor>,
     slot: Option<Slot>,
     /// Its end has been told, which happens once.
@@ -114,6 +118,8 @@ impl Drive {
             stderr: Pump::new(Stream::Stderr, &command.stderr),
             next_seq: 0,
             exit: None,
+            usage: None,
+            limits: command.limits,
             monitor,
             slot,
             ended: false,
@@ -246,6 +252,7 @@ impl Drive {
             }
             Action::Sweep => {
                 let empty = self.subject.sweep()?;
+                self.usage = self.subject.usage();
                 self.lifecycle.swept(empty, now);
             }
         }
@@ -368,6 +375,8 @@ impl Drive {
             stdout: self.stdout.finish(),
             stderr: self.stderr.finish(),
             lines_dropped: 0,
+            usage: self.usage,
+            limit_hit: sys::limit_hit(exit, &self.limits),
         };
         tracing::debug!(command = %outcome.command, pid = outcome.pid, "{}", outcome.summary());
         self.end(Ok(outcome));

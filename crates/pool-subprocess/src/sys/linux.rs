@@ -128,6 +128,8 @@ impl Workspace {
                 }
             };
         }
+        let limits = unix::limits::raw_limits(launch.limits);
+        let nice = launch.limits.nice.as_ref();
         let (argv, envp) = (image.argv.pointers(), image.envp.pointers());
         let highest = self
             .streams
@@ -138,6 +140,9 @@ impl Workspace {
         let plan = || Plan {
             close_from: highest + 1,
             streams,
+            limits: limits.as_ptr(),
+            limit_count: limits.len(),
+            nice: nice.map_or(std::ptr::null(), std::ptr::from_ref),
             dir: image
                 .dir
                 .as_ref()

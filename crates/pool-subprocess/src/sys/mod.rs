@@ -11,6 +11,7 @@
 //! | [`Watches`] | tokio's `AsyncFd` | waits of the system's thread pool |
 //! | [`Polled`], [`Kick`], [`wait`] | poll(2) and a pipe | an event |
 //! | [`is_executable`] | mode bits | – |
+//! | [`limit_hit`] | SIGXCPU, SIGXFSZ | – |
 //! | [`need_tokio_io`] | panics in a runtime without I/O | nothing: no tokio I/O is used |
 
 #[cfg(all(
@@ -29,15 +30,17 @@ use std::path::Path;
 use std::process::Command;
 use std::task::Poll;
 
+use crate::resource_limits::ResourceLimits;
+
 #[cfg(unix)]
 pub(crate) use unix::{
     InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Source, Watches, is_executable,
-    need_tokio_io, wait,
+    limit_hit, need_tokio_io, wait,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
     InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Source, Watches, is_executable,
-    need_tokio_io, wait,
+    limit_hit, need_tokio_io, wait,
 };
 
 /// What a source is to its child.
@@ -83,6 +86,7 @@ pub(crate) struct Launch<'a> {
     /// Variables that are set, or removed.
     pub(crate) env: &'a [(OsString, Option<OsString>)],
     pub(crate) dir: Option<&'a Path>,
+    pub(crate) limits: &'a ResourceLimits,
     /// Input, output, errors.
     pub(crate) streams: [Stdio; 3],
 }
@@ -124,6 +128,8 @@ pub(crate) enum Step {
         expect(dead_code, reason = "std tells no steps")
     )]
     Dir,
+    /// To set the resource limits.
+    Limits,
     /// To execute the program.
     #[cfg_attr(
         not(target_os = "linux"),

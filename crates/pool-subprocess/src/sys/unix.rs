@@ -3,13 +3,16 @@
 //! Where there is no faster way ([`linux`](super::linux)), std starts the child by posix_spawn, which needs no copy of
 //! the host's page tables because the program is an absolute path and there is no `pre_exec`.
 
+mod launch;
+pub(super) mod limits;
+mod usage;
+
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Stdio as StdStdio;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -21,105 +24,10 @@ use rustix::process::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
-use super::linux;
-use super::{Fault, Launch, RawExit, Readiness, Role, Spawned, Stdio, start};
-use crate::Spawner;
-
-/// Starts programs, each in a process group of its own.
-#[derive(Debug)]
-pub(crate) struct Launcher {
-    #[cfg(all(
-        target_os = "linux",
-        any(target_arch = "x86_64", target_arch = "aarch64")
-    ))]
-    cloner: Option<linux::Cloner>,
-    /// std's way, because that was chosen or because the system refuses the faster one.
-    std_only: AtomicBool,
-    has_told: AtomicBool,
-}
-
-impl Launcher {
-    pub(crate) fn new(spawner: Spawner) -> io::Result<Self> {
-        Ok(Self {
-            #[cfg(all(
-                target_os = "linux",
-                any(target_arch = "x86_64", target_arch = "aarch64")
-            ))]
-            cloner: match spawner {
-                Spawner::Auto => Some(linux::Cloner::new()?),
-                Spawner::Std => None,
-            },
-            std_only: AtomicBool::new(spawner == Spawner::Std),
-            has_told: AtomicBool::new(false),
-        })
-    }
-
-    pub(crate) fn spawn(&self, launch: Launch<'_>) -> Result<Spawned, Fault> {
-        #[cfg(all(
-            target_os = "linux",
-            any(target_arch = "x86_64", target_arch = "aarch64")
-        ))]
-        if let Some(cloner) = &self.cloner {
-            if !self.std_only.load(Ordering::Relaxed) {
-                match cloner.spawn(&launch) {
-                    Ok(spawned) => {
-                        self.tell("clone");
-                        return Ok(spawned);
-                    }
-                    Err(linux::Refusal::Failed(fault)) => return Err(fault),
-                    Err(linux::Refusal::Refused(error)) => {
-                        tracing::info!(%error, "clone is refused here: children are started by posix_spawn");
-                        self.std_only.store(true, Ordering::Relaxed);
-                    }
-                }
-            }
-        }
-        self.tell("posix_spawn");
-        spawn_by_std(launch)
-    }
-
-    /// Once, by which way children are started.
-    fn tell(&self, way: &'static str) {
-        if !self.has_told.load(Ordering::Relaxed) && !self.has_told.swap(true, Ordering::Relaxed) {
-            tracing::debug!(way, "the pool's first child");
-        }
-    }
-}
-
-fn spawn_by_std(launch: Launch<'_>) -> Result<Spawned, Fault> {
-    let mut command = launch.command();
-    let [stdin, stdout, stderr] = launch.streams.map(std_stdio);
-    command
-        .process_group(0)
-        .stdin(stdin)
-        .stdout(stdout)
-        .stderr(stderr);
-    let mut child = start(&mut command)?;
-    let pid = Pid::from_child(&child);
-    let process = match exit_descriptor(pid) {
-        Ok(exit) => Process::new(pid, exit),
-        Err(error) => {
-            // Without a way to learn of its end the child cannot be kept.
-            let _ = kill_process_group(pid, Signal::KILL);
-            let _ = child.wait();
-            return Err(error.into());
-        }
-    };
-    // From here on the process is owned, so that an error below kills and reaps it.
-    let ours = [
-        child.stdin.take().map(OwnedFd::from),
-        child.stdout.take().map(OwnedFd::from),
-        child.stderr.take().map(OwnedFd::from),
-    ];
-    for pipe in ours.iter().flatten() {
-        rustix::io::ioctl_fionbio(pipe, true).map_err(io::Error::from)?;
-    }
-    Ok(spawned(process, ours))
-}
+pub(crate) use self::launch::Launcher;
+pub(crate) use self::limits::limit_hit;
+use super::{RawExit, Readiness, Role, Spawned};
+use crate::usage::Usage;
 
 /// A child, with our ends of its pipes, which do not block.
 pub(super) fn spawned(process: Process, [stdin, stdout, stderr]: [Option<OwnedFd>; 3]) -> Spawned {
@@ -128,15 +36,6 @@ pub(super) fn spawned(process: Process, [stdin, stdout, stderr]: [Option<OwnedFd
         stdin: stdin.map(InputPipe),
         stdout: stdout.map(OutputPipe),
         stderr: stderr.map(OutputPipe),
-    }
-}
-
-fn std_stdio(stdio: Stdio) -> StdStdio {
-    match stdio {
-        Stdio::Null => StdStdio::null(),
-        Stdio::Inherit => StdStdio::inherit(),
-        Stdio::File(file) => file.into(),
-        Stdio::Pipe => StdStdio::piped(),
     }
 }
 
@@ -152,6 +51,9 @@ pub(crate) struct Process {
     pid: Pid,
     exit: OwnedFd,
     killer: Killer,
+    /// The host's peak when it was started, which the child's figure begins with.
+    host_peak: libc::c_long,
+    usage: Option<Usage>,
 }
 
 /// Signals a child's process group, from any thread, as long as the child is not reaped.
@@ -188,8 +90,13 @@ impl Killer {
 impl Process {
     /// `exit` becomes readable when it exits.
     pub(super) fn new(pid: Pid, exit: OwnedFd) -> Self {
-        let killer = Killer(Arc::new(Mutex::new(Some(pid))));
-        Self { pid, exit, killer }
+        Self {
+            pid,
+            exit,
+            killer: Killer(Arc::new(Mutex::new(Some(pid)))),
+            host_peak: usage::host_peak(),
+            usage: None,
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -228,12 +135,37 @@ impl Process {
     }
 
     /// Never waits: a zombie by now, or a child that has not died yet. One that was reaped before is no error.
-    fn reap(&self) -> io::Result<()> {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        match waitid(WaitId::Pid(self.pid), options) {
-            Ok(_) | Err(rustix::io::Errno::CHILD) => Ok(()),
-            Err(error) => Err(error.into()),
+    fn reap(&mut self) -> io::Result<()> {
+        let mut usage = MaybeUninit::<libc::rusage>::uninit();
+        // SAFETY: the status is not asked for, and there is room for the usage.
+        let reaped = unsafe {
+            libc::wait4(
+                self.pid.as_raw_nonzero().get(),
+                ptr::null_mut(),
+                libc::WNOHANG,
+                usage.as_mut_ptr(),
+            )
+        };
+        match reaped {
+            0 => {}
+            1.. => {
+                // SAFETY: filled in, since a child was reaped.
+                let usage = unsafe { usage.assume_init() };
+                self.usage = Some(usage::of(&usage, self.host_peak));
+            }
+            _ => {
+                let error = io::Error::last_os_error();
+                if error.raw_os_error() != Some(libc::ECHILD) {
+                    return Err(error);
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// What it used, once it is reaped.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.usage
     }
 
     pub(crate) fn killer(&self) -> &Killer {
@@ -570,7 +502,7 @@ mod tests {
         file.rewind().expect("a start");
         let program = puppet::path();
         let command = crate::Command::new(&program).args(["exit", "3"]);
-        let launcher = Launcher::new(Spawner::Auto).expect("descriptors");
+        let launcher = Launcher::new(crate::Spawner::Auto).expect("descriptors");
         let mut spawned = crate::tree::spawn(&launcher, &command, &program).expect("it starts");
         spawned.stdout = Some(OutputPipe(file.into()));
         let monitor = Monitor::new(
@@ -595,7 +527,8 @@ mod tests {
     #[test]
     fn a_waiting_thread_tells_of_the_exit_and_leaves_the_zombie() {
         let mut child =
-            start(std::process::Command::new("/bin/sh").args(["-c", "exit 7"])).unwrap();
+            crate::sys::start(std::process::Command::new("/bin/sh").args(["-c", "exit 7"]))
+                .unwrap();
         let exit = waiting_thread(Pid::from_child(&child)).unwrap();
         let mut fds = [PollFd::new(&exit, PollFlags::IN)];
         assert_eq!(rustix::event::poll(&mut fds, None), Ok(1));

@@ -5,6 +5,8 @@
 //! side: a read on an anonymous pipe blocks a thread until the child ends, and a tokio runtime that is
 //! dropped meanwhile waits for it.
 
+mod job;
+
 use std::ffi::c_void;
 use std::fs::OpenOptions;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -17,14 +19,13 @@ use std::os::windows::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Stdio as StdStdio};
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use windows_sys::Win32::Foundation::{
     ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_IO_INCOMPLETE, ERROR_IO_PENDING, ERROR_NO_DATA,
-    ERROR_OPERATION_ABORTED, HANDLE, INVALID_HANDLE_VALUE, NTSTATUS,
+    ERROR_OPERATION_ABORTED, HANDLE, INVALID_HANDLE_VALUE,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_FLAG_FIRST_PIPE_INSTANCE, FILE_FLAG_OVERLAPPED, PIPE_ACCESS_INBOUND, PIPE_ACCESS_OUTBOUND,
@@ -34,36 +35,23 @@ use windows_sys::Win32::System::Console::{
     CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent, GetConsoleCP,
 };
 use windows_sys::Win32::System::IO::{CancelIoEx, GetOverlappedResult, OVERLAPPED};
-use windows_sys::Win32::System::JobObjects::{
-    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
-    JOBOBJECT_BASIC_ACCOUNTING_INFORMATION, JOBOBJECT_EXTENDED_LIMIT_INFORMATION,
-    JobObjectBasicAccountingInformation, JobObjectExtendedLimitInformation,
-    QueryInformationJobObject, SetInformationJobObject, TerminateJobObject,
-};
 use windows_sys::Win32::System::Pipes::{
     CreateNamedPipeW, PIPE_READMODE_BYTE, PIPE_REJECT_REMOTE_CLIENTS, PIPE_TYPE_BYTE, PIPE_WAIT,
 };
+use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
 use windows_sys::Win32::System::Threading::{
     CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW, CREATE_SUSPENDED, CreateEventW, INFINITE,
     RegisterWaitForSingleObject, SetEvent, UnregisterWaitEx, WT_EXECUTEINWAITTHREAD,
     WT_EXECUTEONLYONCE, WaitForSingleObject,
 };
 
-use super::{Fault, Launch, RawExit, Readiness, Role, Spawned, Stdio, start};
+pub(crate) use self::job::{Killer, limit_hit};
+use super::{Fault, Launch, RawExit, Readiness, Role, Spawned, Stdio, Step, start};
 use crate::Spawner;
-
-/// The exit code of processes that we kill; the one that `taskkill /F` and std give.
-const KILLED: u32 = 1;
+use crate::usage::Usage;
 
 /// What a pipe holds, and what one read brings at most.
 const PIPE_BYTES: usize = 64 * 1024;
-
-#[link(name = "ntdll")]
-unsafe extern "system" {
-    /// Resumes all threads of a process: stable since Windows XP, though only its neighbours are documented.
-    /// The documented way, a walk over all threads of the system, is ten times slower.
-    fn NtResumeProcess(process: HANDLE) -> NTSTATUS;
-}
 
 /// Starts programs, each in a job of its own.
 #[derive(Debug)]
@@ -75,14 +63,21 @@ impl Launcher {
     }
 
     pub(crate) fn spawn(&self, launch: Launch<'_>) -> Result<Spawned, Fault> {
-        Ok(spawn(launch)?)
+        let job = Killer::new(launch.limits).map_err(|error| Fault {
+            step: if launch.limits.are_none() {
+                Step::Unknown
+            } else {
+                Step::Limits
+            },
+            error,
+        })?;
+        Ok(spawn(launch, job)?)
     }
 }
 
-fn spawn(launch: Launch<'_>) -> io::Result<Spawned> {
+fn spawn(launch: Launch<'_>, job: Killer) -> io::Result<Spawned> {
     let mut command = launch.command();
     let [stdin, stdout, stderr] = launch.streams;
-    let job = Killer::new()?;
     let (stdin, our_stdin) = connect(stdin, Direction::ToChild)?;
     let (stdout, our_stdout) = connect(stdout, Direction::FromChild)?;
     let (stderr, our_stderr) = connect(stderr, Direction::FromChild)?;
@@ -191,68 +186,6 @@ fn event(manual_reset: bool) -> io::Result<OwnedHandle> {
     owned(handle, ptr::null_mut())
 }
 
-/// The job that holds all processes that a child starts, and theirs. They are killed by its word, from any
-/// thread, or when its last handle closes, also by our death.
-#[derive(Clone, Debug)]
-pub(crate) struct Killer(Arc<OwnedHandle>);
-
-impl Killer {
-    fn new() -> io::Result<Self> {
-        // SAFETY: neither attributes nor a name are passed.
-        let handle = unsafe { CreateJobObjectW(ptr::null(), ptr::null()) };
-        let job = Self(Arc::new(owned(handle, ptr::null_mut())?));
-        let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
-        limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
-        // SAFETY: the pointer and the size are those of the struct that the class names.
-        let set = unsafe {
-            SetInformationJobObject(
-                job.0.as_raw_handle(),
-                JobObjectExtendedLimitInformation,
-                (&raw const limits).cast(),
-                size_of::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>() as u32,
-            )
-        };
-        check(set)?;
-        Ok(job)
-    }
-
-    /// Takes in a suspended child and lets it run.
-    fn adopt(&self, child: &Child) -> io::Result<()> {
-        // SAFETY: both handles are open.
-        check(unsafe { AssignProcessToJobObject(self.0.as_raw_handle(), child.as_raw_handle()) })?;
-        // SAFETY: the handle is open and has all access, since we made the process.
-        let status = unsafe { NtResumeProcess(child.as_raw_handle()) };
-        if status < 0 {
-            return Err(io::Error::other(format!(
-                "NtResumeProcess failed with status {status:#010X}"
-            )));
-        }
-        Ok(())
-    }
-
-    /// Kills the tree. Does not wait for its end.
-    pub(crate) fn kill(&self) {
-        // SAFETY: the handle is open. An error means that there is nothing left to kill.
-        unsafe { TerminateJobObject(self.0.as_raw_handle(), KILLED) };
-    }
-
-    fn is_empty(&self) -> io::Result<bool> {
-        let mut accounting = JOBOBJECT_BASIC_ACCOUNTING_INFORMATION::default();
-        // SAFETY: the pointer and the size are those of the struct that the class names.
-        let queried = unsafe {
-            QueryInformationJobObject(
-                self.0.as_raw_handle(),
-                JobObjectBasicAccountingInformation,
-                (&raw mut accounting).cast(),
-                size_of::<JOBOBJECT_BASIC_ACCOUNTING_INFORMATION>() as u32,
-                ptr::null_mut(),
-            )
-        };
-        check(queried)?;
-        Ok(accounting.ActiveProcesses == 0)
-    }
-}
-
 /// A child and the job that holds its tree. Dropped, it takes the tree along: the job's handle closes.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -285,6 +218,19 @@ impl Process {
         &self.job
     }
 
+    /// What its job used.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let accounting = self.job.accounting().ok()?;
+        // In parts of 100 ns.
+        let time =
+            |parts: i64| Duration::from_nanos(u64::try_from(parts).unwrap_or_default() * 100);
+        Some(Usage {
+            user_time: time(accounting.TotalUserTime),
+            system_time: time(accounting.TotalKernelTime),
+            peak_rss: peak_working_set(&self.child),
+        })
+    }
+
     /// Kills what the child left behind in its job. Says whether the job is empty now.
     pub(crate) fn sweep(&mut self) -> io::Result<bool> {
         if self.job.is_empty()? {
@@ -293,6 +239,16 @@ impl Process {
         self.job.kill();
         self.job.is_empty()
     }
+}
+
+fn peak_working_set(child: &Child) -> Option<u64> {
+    let mut counters = PROCESS_MEMORY_COUNTERS::default();
+    let size = size_of::<PROCESS_MEMORY_COUNTERS>() as u32;
+    // SAFETY: the handle is open, and the size is that of the struct.
+    let known = unsafe { K32GetProcessMemoryInfo(child.as_raw_handle(), &mut counters, size) };
+    let peak = (known != 0).then_some(counters.PeakWorkingSetSize as u64);
+    // The system may have forgotten a process that has ended.
+    peak.filter(|peak| *peak > 0)
 }
 
 fn has_console() -> bool {

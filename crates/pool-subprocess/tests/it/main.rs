@@ -12,6 +12,7 @@ mod child;
 mod drain;
 mod end;
 mod leftovers;
+mod limits;
 mod modes;
 mod output;
 mod panics;

@@ -1,7 +1,6 @@
 //! Both ways to start a child do the same.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +69,9 @@ async fn the_environment_is_the_hosts_with_what_the_command_says() {
             .await
             .expect("it runs");
         assert!(!removed.is_success(), "{spawner}");
+        if cfg!(windows) {
+            return skipped("with an empty environment Wine finds no libraries");
+        }
         let cleared = puppet(["env-all"]).env_clear().env("Y", "2");
         let all = text(&pool, cleared).await;
         assert!(
@@ -93,8 +95,9 @@ async fn what_cannot_be_started_is_told_by_its_cause() {
                 "{spawner}: {error:?}"
             );
         }
-        let error = refused(&pool, puppet(["echo", &"x".repeat(200 * 1024)])).await;
         if cfg!(target_os = "linux") {
+            // Elsewhere there is no such bound for one argument, or another.
+            let error = refused(&pool, puppet(["echo", &"x".repeat(200 * 1024)])).await;
             let SpawnError::Exec { source, .. } = error else {
                 panic!("{spawner}: {error:?}")
             };
@@ -170,26 +173,6 @@ async fn no_signal_is_ignored_or_blocked_in_a_child() {
     assert_eq!(signals(&text(&pool(Spawner::Auto), command).await), none);
 }
 
-#[tokio::test]
-async fn a_child_has_none_of_the_hosts_descriptors() {
-    if !cfg!(target_os = "linux") {
-        return skipped("only Linux lists the descriptors of a process");
-    }
-    let pool = pool(Spawner::Auto);
-    // Low and high ones, that are not closed by an execution.
-    let files: Vec<_> = (0..300)
-        .map(|_| tempfile::tempfile().expect("a file"))
-        .collect();
-    for file in &files {
-        rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty()).expect("it is open");
-    }
-    assert_eq!(text(&pool, puppet(["fds"])).await, "");
-    // The host has them still.
-    for mut file in files {
-        file.write_all(b"x").expect("it is open");
-    }
-}
-
 #[test]
 fn starts_on_many_threads_do_not_mix() {
     for spawner in SPAWNERS {
@@ -227,24 +210,43 @@ fn starts_on_many_threads_do_not_mix() {
     }
 }
 
-/// A container's filter may refuse what it does not know.
 #[cfg(target_os = "linux")]
-mod refusals {
+mod on_linux {
     use std::collections::BTreeMap;
+    use std::io::Write as _;
 
     use seccompiler::{SeccompAction, SeccompFilter, TargetArch};
 
     use super::*;
     use crate::leftovers::alone;
 
+    #[tokio::test]
+    async fn a_child_has_none_of_the_hosts_descriptors() {
+        let pool = pool(Spawner::Auto);
+        // Low and high ones, that are not closed by an execution.
+        let files: Vec<_> = (0..300)
+            .map(|_| tempfile::tempfile().expect("a file"))
+            .collect();
+        for file in &files {
+            rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty()).expect("it is open");
+        }
+        assert_eq!(text(&pool, puppet(["fds"])).await, "");
+        // The host has them still.
+        for mut file in files {
+            file.write_all(b"x").expect("it is open");
+        }
+    }
+
+    // A container's filter may refuse what it does not know.
+
     #[test]
     fn a_filter_that_refuses_clone3_is_gone_round() {
-        alone("spawner::refusals::run_without_clone3");
+        alone("spawner::on_linux::run_without_clone3");
     }
 
     #[test]
     fn a_filter_that_refuses_close_range_is_gone_round() {
-        alone("spawner::refusals::run_without_close_range");
+        alone("spawner::on_linux::run_without_close_range");
     }
 
     #[tokio::test]

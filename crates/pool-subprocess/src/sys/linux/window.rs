@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::sys::Step;
+use crate::sys::unix::limits::RawLimit;
 
 /// What the child does, in the order of the fields. Read by the child in the host's memory; only `step` and `errno` are written, by the child.
 #[repr(C)]
@@ -22,6 +23,10 @@ pub(super) struct Plan {
     pub(super) close_from: c_int,
     /// What becomes of descriptors 0, 1 and 2; a stream that is its own number stays as it is.
     pub(super) streams: [RawFd; 3],
+    pub(super) limits: *const RawLimit,
+    pub(super) limit_count: usize,
+    /// Null for the host's.
+    pub(super) nice: *const c_int,
     /// Null for the host's.
     pub(super) dir: *const c_char,
     pub(super) program: *const c_char,
@@ -36,8 +41,9 @@ pub(super) struct Plan {
 const UNSHARED: c_int = 1;
 const GROUPED: c_int = 2;
 const CONNECTED: c_int = 3;
-const MOVED: c_int = 4;
-const EXECUTED: c_int = 5;
+const LIMITED: c_int = 4;
+const MOVED: c_int = 5;
+const EXECUTED: c_int = 6;
 
 /// What the child leaves behind when it did not execute its program.
 pub(super) enum Failure {
@@ -114,6 +120,7 @@ pub(super) fn start(plan: &Plan, stack: &mut Stack) -> Result<Born, Failure> {
     let error = io::Error::from_raw_os_error(plan.errno.load(Ordering::Relaxed));
     Err(match step {
         UNSHARED => Failure::Refused(error),
+        LIMITED => Failure::At(Step::Limits, error),
         MOVED => Failure::At(Step::Dir, error),
         EXECUTED => Failure::At(Step::Exec, error),
         _ => Failure::At(Step::Unknown, error),
@@ -183,6 +190,11 @@ unsafe fn prepare(plan: &Plan) -> (c_int, c_int) {
     // What is left of the host's low descriptors.
     // SAFETY: as above.
     let _ = unsafe { call(libc::SYS_close_range, [3, usize::MAX >> 32, 0, 0]) };
+    // SAFETY: as above; the limits are this process's alone.
+    let result = unsafe { set_limits(plan) };
+    if result < 0 {
+        return (LIMITED, errno(result));
+    }
     if !plan.dir.is_null() {
         // SAFETY: a string that ends in a NUL.
         let result = unsafe { call(libc::SYS_chdir, [plan.dir as usize, 0, 0, 0]) };
@@ -214,6 +226,35 @@ unsafe fn connect(source: RawFd, stream: RawFd) -> isize {
     }
     // SAFETY: the caller's promise.
     unsafe { call(libc::SYS_dup3, [source as usize, stream as usize, 0, 0]) }
+}
+
+#[inline(always)]
+unsafe fn set_limits(plan: &Plan) -> isize {
+    let mut at = 0;
+    while at < plan.limit_count {
+        // SAFETY: within the array, by the loop's condition.
+        let limit = unsafe { &*plan.limits.wrapping_add(at) };
+        let pair =
+            (ptr::from_ref(limit) as usize).wrapping_add(std::mem::offset_of!(RawLimit, soft));
+        // SAFETY: points to a pair of limits, of 64 bits each.
+        let result = unsafe { call(libc::SYS_prlimit64, [0, limit.resource as usize, pair, 0]) };
+        if result < 0 {
+            return result;
+        }
+        at = at.wrapping_add(1);
+    }
+    if plan.nice.is_null() {
+        return 0;
+    }
+    // SAFETY: points to a number.
+    let nice = unsafe { *plan.nice };
+    // SAFETY: takes numbers only.
+    unsafe {
+        call(
+            libc::SYS_setpriority,
+            [libc::PRIO_PROCESS as usize, 0, nice as usize, 0],
+        )
+    }
 }
 
 /// The kernel's own declaration, which is not libc's.

@@ -1,0 +1,142 @@
+//! The start of a child: Linux's own way where there is one, else std's.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::Stdio as StdStdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::{Process, exit_descriptor, limits, spawned};
+use crate::Spawner;
+use crate::resource_limits::ResourceLimits;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+use crate::sys::linux;
+use crate::sys::{Fault, Launch, Spawned, Stdio, Step, start};
+
+/// Starts programs, each in a process group of its own.
+#[derive(Debug)]
+pub(crate) struct Launcher {
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    cloner: Option<linux::Cloner>,
+    /// std's way, because that was chosen or because the system refuses the faster one.
+    std_only: AtomicBool,
+    has_told: AtomicBool,
+}
+
+impl Launcher {
+    pub(crate) fn new(spawner: Spawner) -> io::Result<Self> {
+        Ok(Self {
+            #[cfg(all(
+                target_os = "linux",
+                any(target_arch = "x86_64", target_arch = "aarch64")
+            ))]
+            cloner: match spawner {
+                Spawner::Auto => Some(linux::Cloner::new()?),
+                Spawner::Std => None,
+            },
+            std_only: AtomicBool::new(spawner == Spawner::Std),
+            has_told: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn spawn(&self, launch: Launch<'_>) -> Result<Spawned, Fault> {
+        #[cfg(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ))]
+        if let Some(cloner) = &self.cloner {
+            if !self.std_only.load(Ordering::Relaxed) {
+                match cloner.spawn(&launch) {
+                    Ok(spawned) => {
+                        self.tell("clone");
+                        return Ok(spawned);
+                    }
+                    Err(linux::Refusal::Failed(fault)) => return Err(fault),
+                    Err(linux::Refusal::Refused(error)) => {
+                        tracing::info!(%error, "clone is refused here: children are started by posix_spawn");
+                        self.std_only.store(true, Ordering::Relaxed);
+                    }
+                }
+            }
+        }
+        self.tell("posix_spawn");
+        spawn_by_std(launch)
+    }
+
+    /// Once, by which way children are started.
+    fn tell(&self, way: &'static str) {
+        if !self.has_told.load(Ordering::Relaxed) && !self.has_told.swap(true, Ordering::Relaxed) {
+            tracing::debug!(way, "the pool's first child");
+        }
+    }
+}
+
+fn spawn_by_std(launch: Launch<'_>) -> Result<Spawned, Fault> {
+    let mut command = launch.command();
+    let wanted = *launch.limits;
+    let [stdin, stdout, stderr] = launch.streams.map(std_stdio);
+    if !wanted.are_none() {
+        let (raw, nice) = (limits::raw_limits(&wanted), wanted.nice);
+        // SAFETY: system calls on values that were made before the fork.
+        unsafe { command.pre_exec(move || limits::set(&raw, nice)) };
+    }
+    command
+        .process_group(0)
+        .stdin(stdin)
+        .stdout(stdout)
+        .stderr(stderr);
+    let mut child = start(&mut command).map_err(|error| blame(error, &wanted))?;
+    let pid = Pid::from_child(&child);
+    let process = match exit_descriptor(pid) {
+        Ok(exit) => Process::new(pid, exit),
+        Err(error) => {
+            // Without a way to learn of its end the child cannot be kept.
+            let _ = kill_process_group(pid, Signal::KILL);
+            let _ = child.wait();
+            return Err(error.into());
+        }
+    };
+    // From here on the process is owned, so that an error below kills and reaps it.
+    let ours = [
+        child.stdin.take().map(OwnedFd::from),
+        child.stdout.take().map(OwnedFd::from),
+        child.stderr.take().map(OwnedFd::from),
+    ];
+    for pipe in ours.iter().flatten() {
+        rustix::io::ioctl_fionbio(pipe, true).map_err(io::Error::from)?;
+    }
+    Ok(spawned(process, ours))
+}
+
+fn std_stdio(stdio: Stdio) -> StdStdio {
+    match stdio {
+        Stdio::Null => StdStdio::null(),
+        Stdio::Inherit => StdStdio::inherit(),
+        Stdio::File(file) => file.into(),
+        Stdio::Pipe => StdStdio::piped(),
+    }
+}
+
+/// std does not tell why nothing was started. That limits may not be set is not permitted; that a program may not be
+/// executed is a denied access, and so is a niceness below the host's.
+fn blame(error: io::Error, limits: &ResourceLimits) -> Fault {
+    let is_refused = match error.raw_os_error() {
+        Some(libc::EPERM | libc::EINVAL) => !limits.are_none(),
+        Some(libc::EACCES) => limits.nice.is_some_and(|nice| nice < 0),
+        _ => false,
+    };
+    let step = if is_refused {
+        Step::Limits
+    } else {
+        Step::Unknown
+    };
+    Fault { step, error }
+}
