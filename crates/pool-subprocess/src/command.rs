@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::environment::Environment;
 use crate::error::SpawnError;
 use crate::program::Program;
 use crate::resource_limits::ResourceLimits;
@@ -33,14 +34,16 @@ use crate::resource_limits::ResourceLimits;
 ///     .timeout(Duration::from_secs(600));
 /// assert_eq!(command.to_string(), "ffmpeg -i 'in file.mkv' out.mp4");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[must_use = "a command is data: it runs when a pool is asked to"]
 pub struct Command {
     pub(crate) program: Program,
     pub(crate) args: Vec<OsString>,
-    pub(crate) env_cleared: bool,
-    pub(crate) env: Vec<(OsString, Option<OsString>)>,
+    /// Which of the arguments are not shown, by their place.
+    #[cfg_attr(feature = "serde", serde(default))]
+    secret_args: Vec<usize>,
+    pub(crate) env: Environment,
     pub(crate) dir: Option<PathBuf>,
     pub(crate) stdin: Stdin,
     pub(crate) stdout: Output,
@@ -145,8 +148,8 @@ impl Command {
         Self {
             program,
             args: Vec::new(),
-            env_cleared: false,
-            env: Vec::new(),
+            secret_args: Vec::new(),
+            env: Environment::default(),
             dir: None,
             stdin: Stdin::default(),
             stdout: Output::default(),
@@ -164,6 +167,15 @@ impl Command {
         self
     }
 
+    /// Adds an argument that is not shown: not by `Debug` and `Display`, not in logs, plans and outcomes. The child's
+    /// command line is no secret to the system, where other users may read it: a variable or the input is a better
+    /// place.
+    pub fn secret_arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.secret_args.push(self.args.len());
+        self.args.push(arg.into());
+        self
+    }
+
     /// Adds arguments.
     pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
@@ -172,20 +184,33 @@ impl Command {
 
     /// Sets an environment variable.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.env.push((name.into(), Some(value.into())));
+        self.env.set(name.into(), value.into(), false);
         self
     }
 
     /// Removes an environment variable that would be inherited.
     pub fn env_remove(mut self, name: impl Into<OsString>) -> Self {
-        self.env.push((name.into(), None));
+        self.env.remove(name.into());
         self
     }
 
     /// Inherits nothing of the host's environment, and forgets what was set before.
     pub fn env_clear(mut self) -> Self {
-        self.env_cleared = true;
-        self.env.clear();
+        self.env.begin_with(Vec::new());
+        self
+    }
+
+    /// Inherits these variables of the host's only, as far as there are such, and forgets what was set before.
+    pub fn env_only<N: Into<OsString>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.env
+            .begin_with(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets an environment variable whose value is not shown: not by `Debug`, not in logs and plans. Serialised it is
+    /// all the same.
+    pub fn secret_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.set(name.into(), value.into(), true);
         self
     }
 
@@ -242,25 +267,15 @@ impl Command {
     #[must_use]
     pub fn command_line(&self) -> CommandLine {
         let mut line = quote(&self.program.name());
-        for arg in &self.args {
+        for (at, arg) in self.args.iter().enumerate() {
             line.push(' ');
-            line.push_str(&quote(arg));
+            if self.secret_args.contains(&at) {
+                line.push_str(SECRET);
+            } else {
+                line.push_str(&quote(arg));
+            }
         }
         CommandLine(line.into())
-    }
-
-    /// The value that the command itself sets for a variable.
-    pub(crate) fn env_value(&self, name: &str) -> Option<&OsStr> {
-        let (_, value) = self.env.iter().rev().find(|(key, _)| key == name)?;
-        value.as_deref()
-    }
-
-    /// Whether the child would see a variable of this name.
-    pub(crate) fn sees_variable(&self, name: &str) -> bool {
-        match self.env.iter().rev().find(|(key, _)| key == name) {
-            Some((_, value)) => value.is_some(),
-            None => !self.env_cleared && std::env::var_os(name).is_some(),
-        }
     }
 
     /// Rejects what no system could start, by name and before a slot is used.
@@ -273,14 +288,7 @@ impl Command {
         for (number, arg) in self.args.iter().enumerate() {
             no_nul(arg, || format!("argument {}", number + 1))?;
         }
-        for (name, value) in &self.env {
-            if name.is_empty() || name.as_encoded_bytes().contains(&b'=') {
-                return Err(SpawnError::VariableName { name: name.clone() });
-            }
-            let place = || format!("the environment variable {:?}", name.to_string_lossy());
-            no_nul(name, place)?;
-            no_nul(value.as_deref().unwrap_or_default(), place)?;
-        }
+        self.env.check()?;
         if let Some(dir) = &self.dir {
             no_nul(dir.as_os_str(), || "the working directory".to_owned())?;
         }
@@ -289,6 +297,27 @@ impl Command {
 
     pub(crate) fn working_dir(&self) -> Option<&Path> {
         self.dir.as_deref()
+    }
+}
+
+/// What is shown instead of a secret.
+const SECRET: &str = "(secret)";
+
+/// Without secrets.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command")
+            .field("line", &self.command_line())
+            .field("env", &self.env)
+            .field("dir", &self.dir)
+            .field("stdin", &self.stdin)
+            .field("stdout", &self.stdout)
+            .field("stderr", &self.stderr)
+            .field("timeout", &self.timeout)
+            .field("grace", &self.grace)
+            .field("on_drop", &self.on_drop)
+            .field("limits", &self.limits)
+            .finish()
     }
 }
 
@@ -394,12 +423,18 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_on_a_variable_counts() {
-        let command = Command::new("x").env("A", "1").env_remove("A");
-        assert_eq!(command.env_value("A"), None);
-        assert!(!command.sees_variable("A"));
-        assert!(command.env("A", "2").sees_variable("A"));
-        assert!(Command::new("x").sees_variable("PATH"));
-        assert!(!Command::new("x").env_clear().sees_variable("PATH"));
+    fn secrets_are_not_shown() {
+        let command = Command::new("login")
+            .arg("--password")
+            .secret_arg("hunter2")
+            .arg("me");
+        let command = command.secret_env("TOKEN", "hunter3");
+        assert_eq!(command.to_string(), "login --password (secret) me");
+        let debug = format!("{command:?}");
+        assert!(
+            debug.contains("login --password (secret) me") && debug.contains("TOKEN=(secret)"),
+            "{debug}"
+        );
+        assert!(!debug.contains("hunter"), "{debug}");
     }
 }

@@ -41,6 +41,16 @@ pub enum BuildError {
     /// `POOL_SPAWNER` names no way to start children.
     #[error("the environment variable {} is not valid", Spawner::ENV)]
     Spawner(#[from] UnknownSpawner),
+    /// A variable that slots lend has too few values: [`Builder::slot_env`](crate::Builder::slot_env).
+    #[error("{max_size} slots lend {name:?}, which has {values} values")]
+    SlotEnv {
+        /// The variable.
+        name: OsString,
+        /// How many values it has.
+        values: usize,
+        /// How many slots there may be.
+        max_size: usize,
+    },
     /// The descriptors that starts need could not be reserved.
     #[error("failed to reserve descriptors for the start of children")]
     Launcher(#[source] io::Error),

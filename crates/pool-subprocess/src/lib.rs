@@ -27,6 +27,7 @@
 
 // What a caller sees, in reading order.
 mod command;
+mod environment;
 mod pool;
 mod acquire;
 mod drain;
@@ -90,6 +91,8 @@ mod book {
     mod ends {}
     #[doc = include_str!("../../../docs/src/limits.md")]
     mod limits {}
+    #[doc = include_str!("../../../docs/src/environment.md")]
+    mod environment {}
     #[cfg(feature = "testing")]
     #[doc = include_str!("../../../docs/src/testing.md")]
     mod testing {}

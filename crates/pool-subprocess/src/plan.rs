@@ -29,8 +29,8 @@ pub struct Plan {
     pub program: Option<PathBuf>,
     /// The working directory, unless it is the host's.
     pub dir: Option<PathBuf>,
-    /// Whether the host's environment is left out.
-    pub env_cleared: bool,
+    /// The only variables of the host's that are inherited; `None` for all.
+    pub env_kept: Option<Vec<OsString>>,
     /// Names of the variables that are set or, with `false`, removed.
     pub env: Vec<(OsString, bool)>,
     /// Where its input comes from.
@@ -47,8 +47,14 @@ impl fmt::Display for Plan {
         if let Some(dir) = &self.dir {
             writeln!(f, "  dir      {}", dir.display())?;
         }
-        if self.env_cleared {
-            writeln!(f, "  env      cleared")?;
+        match self.env_kept.as_deref() {
+            None => {}
+            Some([]) => writeln!(f, "  env      cleared")?,
+            Some(names) => {
+                for name in names {
+                    writeln!(f, "  env      {} kept", name.to_string_lossy())?;
+                }
+            }
         }
         for (name, set) in &self.env {
             let verb = if *set { "set" } else { "removed" };

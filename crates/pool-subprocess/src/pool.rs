@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::pin;
@@ -75,8 +76,16 @@ pub(crate) struct Inner {
     pub(crate) timers: Timers,
     pub(crate) interpreters: Interpreters,
     pub(crate) launcher: Launcher,
+    slot_env: Vec<SlotEnv>,
     #[cfg(feature = "testing")]
     pub(crate) script: Option<crate::scripted::Script>,
+}
+
+/// A variable that each slot lends with a value of its own.
+#[derive(Clone, Debug)]
+struct SlotEnv {
+    name: OsString,
+    values: Vec<OsString>,
 }
 
 /// How a [`SubprocessPool`] is set up.
@@ -101,6 +110,8 @@ pub struct Builder {
     slots: pool_core::Builder<SlotManager>,
     mode: Option<RunMode>,
     spawner: Option<Spawner>,
+    max_size: usize,
+    slot_env: Vec<SlotEnv>,
     #[cfg(feature = "testing")]
     script: Option<crate::scripted::Script>,
 }
@@ -109,6 +120,7 @@ impl Builder {
     /// How many commands run at a time; by default as many as the machine has cores.
     pub fn max_size(mut self, max_size: usize) -> Self {
         self.slots = self.slots.max_size(max_size);
+        self.max_size = max_size;
         self
     }
 
@@ -128,6 +140,20 @@ impl Builder {
     /// The run mode of all commands, whatever the surroundings and `POOL_RUN_MODE` say.
     pub fn mode(mut self, mode: RunMode) -> Self {
         self.mode = Some(mode);
+        self
+    }
+
+    /// Each slot lends a value of its own in this environment variable: the number of a GPU, a port. The first slot
+    /// has the first value. A command that says something of the variable itself is not lent it.
+    pub fn slot_env<V: Into<OsString>>(
+        mut self,
+        name: impl Into<OsString>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        self.slot_env.push(SlotEnv {
+            name: name.into(),
+            values: values.into_iter().map(Into::into).collect(),
+        });
         self
     }
 
@@ -154,6 +180,15 @@ impl Builder {
             Some(mode) => Some(mode),
             None => RunMode::from_env()?,
         };
+        for SlotEnv { name, values } in &self.slot_env {
+            if values.len() < self.max_size {
+                return Err(BuildError::SlotEnv {
+                    name: name.clone(),
+                    values: values.len(),
+                    max_size: self.max_size,
+                });
+            }
+        }
         let spawner = match self.spawner {
             Some(spawner) => spawner,
             None => Spawner::from_env()?.unwrap_or_default(),
@@ -168,6 +203,7 @@ impl Builder {
                 timers: Timers::new(),
                 interpreters: Interpreters::default(),
                 launcher: Launcher::new(spawner).map_err(BuildError::Launcher)?,
+                slot_env: self.slot_env,
                 #[cfg(feature = "testing")]
                 script: self.script,
             }),
@@ -193,6 +229,8 @@ impl SubprocessPool {
                 .acquire_timeout(None),
             mode: None,
             spawner: None,
+            max_size: cores,
+            slot_env: Vec::new(),
             #[cfg(feature = "testing")]
             script: None,
         }
@@ -369,6 +407,15 @@ pub struct Running {
 }
 
 impl Inner {
+    /// What this slot lends to its command.
+    pub(crate) fn lent(&self, slot: usize) -> Vec<(OsString, OsString)> {
+        let lent = self.slot_env.iter().filter_map(|lent| {
+            let value = lent.values.get(slot)?;
+            Some((lent.name.clone(), value.clone()))
+        });
+        lent.collect()
+    }
+
     fn running(&self) -> MutexGuard<'_, HashMap<usize, Arc<Monitor>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::command::Command;
+use crate::environment::Environment;
 use crate::error::SpawnError;
 use crate::sys;
 
@@ -51,7 +52,8 @@ fn find_named(name: &OsStr, command: &Command) -> Result<PathBuf, SpawnError> {
         return find_by_path(Path::new(name), command);
     }
     let path = command
-        .env_value("PATH")
+        .env
+        .value("PATH")
         .map(OsStr::to_owned)
         .or_else(|| std::env::var_os("PATH"));
     let not_found = |path| SpawnError::NotFound {
@@ -96,12 +98,7 @@ fn find_by_path(name: &Path, command: &Command) -> Result<PathBuf, SpawnError> {
 }
 
 /// All that the answer of a shim may depend on: the shim, the directory, the environment.
-type Question = (
-    PathBuf,
-    Option<PathBuf>,
-    Vec<(OsString, Option<OsString>)>,
-    bool,
-);
+type Question = (PathBuf, Option<PathBuf>, Environment);
 
 /// How many answers are remembered; then all are forgotten.
 const MAX_KNOWN: usize = 64;
@@ -125,12 +122,7 @@ impl Interpreters {
         if command.program != Program::Python || !is_script(&found) {
             return Ok(found);
         }
-        let key = (
-            found.clone(),
-            command.dir.clone(),
-            command.env.clone(),
-            command.env_cleared,
-        );
+        let key = (found.clone(), command.dir.clone(), command.env.clone());
         let known = self
             .known
             .lock()
@@ -143,7 +135,6 @@ impl Interpreters {
         let mut question = Command::new(&found).args(["-c", "import sys; print(sys.executable)"]);
         question.dir.clone_from(&command.dir);
         question.env.clone_from(&command.env);
-        question.env_cleared = command.env_cleared;
         let answer = ask(question).map(|answer| PathBuf::from(answer.trim_end()));
         // A shim that gives no answer may still run the script.
         let interpreter = answer

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::capture::Captured;
 use crate::command::{Command, Stdin};
 use crate::drive::{self, Drive};
+use crate::environment::Base;
 use crate::error::SpawnError;
 use crate::lifecycle::Lifecycle;
 use crate::mode::RunMode;
@@ -105,10 +106,11 @@ fn begin(
             Err(error) => Err((slot, error)),
         };
     }
+    let lent = inner.lent(slot.index());
     let found = inner
         .interpreters
         .find(command, |question| ask(&inner.launcher, &question));
-    match found.and_then(|program| tree::spawn(&inner.launcher, command, &program)) {
+    match found.and_then(|program| tree::spawn(&inner.launcher, command, &program, lent)) {
         Ok(spawned) => {
             let process = &spawned.process;
             let monitor = monitor(Some(process.pid()), Some(process.killer().clone()));
@@ -125,7 +127,7 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 fn ask(launcher: &Launcher, question: &Command) -> Option<String> {
     let program = program::find(question).ok()?;
     let started = now();
-    let spawned = tree::spawn(launcher, question, &program).ok()?;
+    let spawned = tree::spawn(launcher, question, &program, Vec::new()).ok()?;
     let lifecycle = Lifecycle::new(Duration::ZERO, Some(started + ASK_TIMEOUT), None);
     let pid = Some(spawned.process.pid());
     let line = question.command_line();
@@ -144,15 +146,17 @@ fn plan(slot: Slot, command: &Command, start: Start) -> Arc<Monitor> {
         Stdin::File(path) => path.display().to_string(),
         Stdin::Inherit => "the host's".to_owned(),
     };
+    let changes = command.env.changes();
     let plan = Plan {
         command: command.command_line(),
         program: program::find(command).ok(),
         dir: command.dir.clone(),
-        env_cleared: command.env_cleared,
-        env: command
-            .env
-            .iter()
-            .map(|(name, value)| (name.clone(), value.is_some()))
+        env_kept: match command.env.base() {
+            Base::All => None,
+            Base::Only(names) => Some(names.clone()),
+        },
+        env: changes
+            .map(|(name, is_set)| (name.to_owned(), is_set))
             .collect(),
         stdin,
     };

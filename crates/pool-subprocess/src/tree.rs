@@ -1,6 +1,6 @@
 //! The only door to `sys`: a command becomes a process tree here, and every error gets its name.
 
-use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -11,24 +11,29 @@ use crate::error::SpawnError;
 use crate::program::Program;
 use crate::sys::{Fault, Launch, Launcher, Spawned, Stdio, Step};
 
-/// Starts the command's program file.
+/// Starts the command's program file, with variables that its slot lends.
 pub(crate) fn spawn(
     launcher: &Launcher,
     command: &Command,
     program: &Path,
+    lent: Vec<(OsString, OsString)>,
 ) -> Result<Spawned, SpawnError> {
-    let mut env = Cow::Borrowed(&command.env);
+    let (env_cleared, mut env) = command.env.resolve();
     if command.program == Program::Python {
         for name in ["PYTHONUNBUFFERED", "PYTHONUTF8"] {
-            if !command.sees_variable(name) {
-                env.to_mut().push((name.into(), Some("1".into())));
+            if !command.env.has(name) {
+                env.push((name.into(), Some("1".into())));
             }
         }
     }
+    let lent = lent
+        .into_iter()
+        .filter(|(name, _)| !command.env.mentions(name));
+    env.extend(lent.map(|(name, value)| (name, Some(value))));
     let launch = Launch {
         program,
         args: &command.args,
-        env_cleared: command.env_cleared,
+        env_cleared,
         env: &env,
         dir: command.dir.as_deref(),
         limits: &command.limits,

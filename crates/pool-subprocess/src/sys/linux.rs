@@ -140,6 +140,8 @@ impl Workspace {
         let plan = || Plan {
             close_from: highest + 1,
             streams,
+            // A session has no terminal. Whoever shares the host's input may need it.
+            session: !matches!(launch.streams[0], Stdio::Inherit),
             limits: limits.as_ptr(),
             limit_count: limits.len(),
             nice: nice.map_or(std::ptr::null(), std::ptr::from_ref),

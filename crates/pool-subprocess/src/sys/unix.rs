@@ -503,7 +503,8 @@ mod tests {
         let program = puppet::path();
         let command = crate::Command::new(&program).args(["exit", "3"]);
         let launcher = Launcher::new(crate::Spawner::Auto).expect("descriptors");
-        let mut spawned = crate::tree::spawn(&launcher, &command, &program).expect("it starts");
+        let mut spawned =
+            crate::tree::spawn(&launcher, &command, &program, Vec::new()).expect("it starts");
         spawned.stdout = Some(OutputPipe(file.into()));
         let monitor = Monitor::new(
             command.command_line(),

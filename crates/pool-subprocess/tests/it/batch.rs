@@ -128,7 +128,7 @@ async fn a_dropped_batch_ends_what_runs() {
         .expect("empty");
     assert_eq!(
         puppet::wait_gone(pids, std::time::Duration::from_secs(10)),
-        []
+        [0; 0]
     );
 }
 

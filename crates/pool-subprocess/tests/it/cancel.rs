@@ -69,14 +69,14 @@ async fn a_run_dropped_while_the_child_runs_kills_its_tree() {
         let inner = number_after(&mut events, "pid").await;
         drop(events);
         // Nothing is awaited here: the kill does not need the runtime's turn.
-        assert_eq!(puppet::wait_gone([outer, inner], PATIENCE), [], "{mode}");
+        assert_eq!(puppet::wait_gone([outer, inner], PATIENCE), [0; 0], "{mode}");
         is_unharmed(&pool).await;
 
         let mut run = Box::pin(pool.run(puppet(["sleep", "60"])));
         assert!(poll_once(run.as_mut()).is_pending());
         let pid = pool.running()[0].pid.expect("a process");
         drop(run);
-        assert_eq!(puppet::wait_gone([pid], PATIENCE), [], "{mode}");
+        assert_eq!(puppet::wait_gone([pid], PATIENCE), [0; 0], "{mode}");
         is_unharmed(&pool).await;
     }
 }
@@ -186,7 +186,7 @@ fn a_dropped_runtime_leaves_no_process_and_no_zombie() {
         let outcome = child.wait_blocking().expect("it was followed");
         assert_eq!(outcome.cause(), Some(pool_subprocess::Cause::Dropped));
     }
-    assert_eq!(puppet::wait_gone(pids.clone(), PATIENCE), []);
+    assert_eq!(puppet::wait_gone(pids.clone(), PATIENCE), [0; 0]);
     let zombies = puppet::zombies_of(std::process::id());
     assert!(pids.iter().all(|pid| !zombies.contains(pid)));
     pool.drain(PATIENCE).wait().expect("no slot is lost");

@@ -11,6 +11,7 @@ mod cancel;
 mod child;
 mod drain;
 mod end;
+mod environment;
 mod leftovers;
 mod limits;
 mod modes;
@@ -20,6 +21,8 @@ mod puppets;
 mod python;
 mod scripted;
 mod seed;
+#[cfg(feature = "serde")]
+mod serialised;
 mod slots;
 mod spawner;
 mod texts;

@@ -16,7 +16,7 @@ async fn lines_arrive_while_the_child_runs() {
         assert_eq!(pool.running().len(), 1);
         events.kill();
         while events.next().await.is_some() {}
-        assert_eq!(puppet::wait_gone([pid], Duration::from_secs(10)), []);
+        assert_eq!(puppet::wait_gone([pid], Duration::from_secs(10)), [0; 0]);
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pool_subprocess::{Command, Output, RunMode, SpawnError, Spawner, SubprocessPool};
+use pool_subprocess::{Command, Output, RunMode, SpawnError, Spawner, Stdin, SubprocessPool};
 
 use crate::puppets::{puppet, skipped};
 
@@ -193,7 +193,7 @@ fn starts_on_many_threads_do_not_mix() {
                         let command = puppet([
                             "seq", "echo", &name, "--then", "warn", &name, "--then", "cat",
                         ])
-                        .stdin(pool_subprocess::Stdin::Bytes(name.clone().into()))
+                        .stdin(Stdin::Bytes(name.clone().into()))
                         .stderr(Output::default());
                         let outcome = pool.run(command).wait().expect("it runs");
                         let (out, err) = (outcome.stdout(), outcome.stderr());
@@ -234,6 +234,19 @@ mod on_linux {
         // The host has them still.
         for mut file in files {
             file.write_all(b"x").expect("it is open");
+        }
+    }
+
+    /// Without a terminal that it could ask, or be stopped by; but with the host's input it may need it.
+    #[tokio::test]
+    async fn a_child_has_a_session_of_its_own() {
+        for (stdin, is_own) in [(Stdin::Null, true), (Stdin::Inherit, false)] {
+            let text = text(&pool(Spawner::Auto), puppet(["pgid"]).stdin(stdin)).await;
+            let words: Vec<_> = text.split_whitespace().collect();
+            let ["pid", pid, "pgid", group, "sid", session] = words[..] else {
+                panic!("{text}")
+            };
+            assert_eq!((group, session == pid), (pid, is_own), "{text}");
         }
     }
 

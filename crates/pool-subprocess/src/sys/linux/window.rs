@@ -23,6 +23,8 @@ pub(super) struct Plan {
     pub(super) close_from: c_int,
     /// What becomes of descriptors 0, 1 and 2; a stream that is its own number stays as it is.
     pub(super) streams: [RawFd; 3],
+    /// A session of its own, and not only a group.
+    pub(super) session: bool,
     pub(super) limits: *const RawLimit,
     pub(super) limit_count: usize,
     /// Null for the host's.
@@ -174,8 +176,13 @@ unsafe fn prepare(plan: &Plan) -> (c_int, c_int) {
     if result < 0 {
         return (UNSHARED, errno(result));
     }
+    let group = if plan.session {
+        libc::SYS_setsid
+    } else {
+        libc::SYS_setpgid
+    };
     // SAFETY: as above.
-    let result = unsafe { call(libc::SYS_setpgid, [0, 0, 0, 0]) };
+    let result = unsafe { call(group, [0, 0, 0, 0]) };
     if result < 0 {
         return (GROUPED, errno(result));
     }
