@@ -90,6 +90,9 @@ pub enum Output {
     Inherit,
     /// Nowhere.
     Null,
+    /// Where standard output goes, through the same pipe, so that what comes out is in the order in which it was written:
+    /// for standard error only. All of it counts as standard output.
+    Merged,
 }
 
 impl Output {
@@ -289,6 +292,9 @@ impl Command {
             no_nul(arg, || format!("argument {}", number + 1))?;
         }
         self.env.check()?;
+        if self.stdout == Output::Merged {
+            return Err(SpawnError::MergedStdout);
+        }
         if let Some(dir) = &self.dir {
             no_nul(dir.as_os_str(), || "the working directory".to_owned())?;
         }

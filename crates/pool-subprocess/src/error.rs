@@ -72,6 +72,9 @@ pub enum SpawnError {
         /// Which string: the program, an argument by its number, a variable by its name.
         place: String,
     },
+    /// Standard output is to go where standard output goes.
+    #[error("standard output cannot be merged: only standard error can, into it")]
+    MergedStdout,
     /// An environment variable's name that no system takes.
     #[error("{name:?} is not a name for an environment variable")]
     VariableName {

@@ -127,7 +127,7 @@ impl Events {
         if let Stage::Launching { launch, .. } = &mut self.stage {
             self.stage = Stage::launched(launch.wait());
         }
-        match &self.stage {
+        match &mut self.stage {
             Stage::Running(running) => {
                 let next = running.wait_next();
                 self.event(next)
@@ -175,7 +175,7 @@ impl Events {
                 }
             }
         }
-        match &self.stage {
+        match &mut self.stage {
             Stage::Running(running) => {
                 let next = ready!(running.poll_next(cx));
                 Poll::Ready(self.event(next))

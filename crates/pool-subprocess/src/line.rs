@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -64,7 +65,8 @@ pub struct Line {
     pub at: Instant,
     /// Number of the line in this run over both streams, from 0.
     pub seq: u64,
-    /// The line as it was written, without its line end.
+    /// The line as it was written, without its line end. Lines that were read together share memory, up to 64 KiB:
+    /// whoever keeps a few of many copies them.
     pub bytes: Bytes,
     /// What ended it.
     pub end: LineEnd,
@@ -90,27 +92,24 @@ pub(crate) struct Splitter {
 
 impl Splitter {
     /// Calls `emit` for each line that `chunk` completes.
-    pub(crate) fn push(&mut self, mut chunk: &[u8], mut emit: impl FnMut(Bytes, LineEnd)) {
-        while !chunk.is_empty() {
+    pub(crate) fn push(&mut self, chunk: &Bytes, mut emit: impl FnMut(Bytes, LineEnd)) {
+        let mut start = 0;
+        while start < chunk.len() {
+            let rest = &chunk[start..];
             let room = MAX_LINE_BYTES - self.unfinished.len();
-            let window = &chunk[..room.min(chunk.len())];
-            if let Some(newline) = window.iter().position(|&byte| byte == b'\n') {
-                emit(
-                    self.take(&chunk[..newline], LineEnd::Newline),
-                    LineEnd::Newline,
-                );
-                chunk = &chunk[newline + 1..];
-            } else if window.len() == room && chunk.get(room) != Some(&b'\n') {
-                emit(self.take(window, LineEnd::Split), LineEnd::Split);
-                chunk = &chunk[room..];
-            } else if window.len() == room {
+            let window = &rest[..room.min(rest.len())];
+            let (length, end) = match memchr::memchr(b'\n', window) {
+                Some(newline) => (newline, LineEnd::Newline),
+                None if window.len() < room => {
+                    self.unfinished.extend_from_slice(rest);
+                    return;
+                }
                 // The line ends right behind the longest piece: it is one whole line, not a split one.
-                emit(self.take(window, LineEnd::Newline), LineEnd::Newline);
-                chunk = &chunk[room + 1..];
-            } else {
-                self.unfinished.extend_from_slice(chunk);
-                return;
-            }
+                None if rest.get(room) == Some(&b'\n') => (room, LineEnd::Newline),
+                None => (room, LineEnd::Split),
+            };
+            emit(self.take(chunk, start..start + length, end), end);
+            start += length + usize::from(end == LineEnd::Newline);
         }
     }
 
@@ -123,9 +122,18 @@ impl Splitter {
         }
     }
 
-    fn take(&mut self, last: &[u8], end: LineEnd) -> Bytes {
-        self.unfinished.extend_from_slice(last);
-        if end == LineEnd::Newline && self.unfinished.last() == Some(&b'\r') {
+    /// What was unfinished, and this part of a chunk: without a copy, if it is all of the line.
+    fn take(&mut self, chunk: &Bytes, last: Range<usize>, end: LineEnd) -> Bytes {
+        let is_newline = end == LineEnd::Newline;
+        if self.unfinished.is_empty() {
+            let line = chunk.slice(last);
+            return match line.split_last() {
+                Some((b'\r', rest)) if is_newline => line.slice(..rest.len()),
+                _ => line,
+            };
+        }
+        self.unfinished.extend_from_slice(&chunk[last]);
+        if is_newline && self.unfinished.last() == Some(&b'\r') {
             self.unfinished.pop();
         }
         std::mem::take(&mut self.unfinished).into()
@@ -140,7 +148,8 @@ mod tests {
         let mut splitter = Splitter::default();
         let mut lines = Vec::new();
         for chunk in chunks {
-            splitter.push(chunk, |bytes, end| lines.push((bytes.to_vec(), end)));
+            let chunk = Bytes::copy_from_slice(chunk);
+            splitter.push(&chunk, |bytes, end| lines.push((bytes.to_vec(), end)));
         }
         lines.extend(
             splitter

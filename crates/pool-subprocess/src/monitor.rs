@@ -232,9 +232,9 @@ impl Monitor {
         }
     }
 
-    pub(crate) fn poll_next(&self, cx: &Context<'_>) -> Poll<Next> {
+    fn poll_next(&self, cx: &Context<'_>, batch: &mut VecDeque<Line>) -> Poll<Next> {
         let mut state = self.lock();
-        match self.next(state) {
+        match self.next(state, batch) {
             Ok(next) => Poll::Ready(next),
             Err(waiting) => {
                 state = waiting;
@@ -247,10 +247,10 @@ impl Monitor {
     }
 
     /// Blocks the thread.
-    pub(crate) fn wait_next(&self) -> Next {
+    fn wait_next(&self, batch: &mut VecDeque<Line>) -> Next {
         let mut state = self.lock();
         loop {
-            match self.next(state) {
+            match self.next(state, batch) {
                 Ok(next) => return next,
                 Err(waiting) => {
                     state = self
@@ -262,16 +262,16 @@ impl Monitor {
         }
     }
 
-    fn next<'a>(&self, mut state: MutexGuard<'a, State>) -> Result<Next, MutexGuard<'a, State>> {
-        if let Some(line) = state.lines.pop_front() {
-            let was_full = state.queued_bytes >= MAX_QUEUED_BYTES;
-            state.queued_bytes -= line.bytes.len() + LINE_OVERHEAD;
-            let has_room = state.queued_bytes < MAX_QUEUED_BYTES;
-            let driver = if was_full && has_room {
-                state.driver.take()
-            } else {
-                None
-            };
+    /// The next line, with all that wait behind it in the empty `batch`; or the end; or nothing yet.
+    fn next<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        batch: &mut VecDeque<Line>,
+    ) -> Result<Next, MutexGuard<'a, State>> {
+        mem::swap(&mut state.lines, batch);
+        if let Some(line) = batch.pop_front() {
+            let was_full = mem::take(&mut state.queued_bytes) >= MAX_QUEUED_BYTES;
+            let driver = if was_full { state.driver.take() } else { None };
             drop(state);
             if let Some(waker) = driver {
                 waker.wake();
@@ -376,11 +376,32 @@ impl Monitor {
 pub(crate) struct Attachment {
     monitor: Arc<Monitor>,
     on_drop: OnDrop,
+    /// Lines that were taken together, and not yet by the consumer: the lock is taken once for many.
+    batch: VecDeque<Line>,
 }
 
 impl Attachment {
     pub(crate) fn new(monitor: Arc<Monitor>, on_drop: OnDrop) -> Self {
-        Self { monitor, on_drop }
+        let batch = VecDeque::new();
+        Self {
+            monitor,
+            on_drop,
+            batch,
+        }
+    }
+
+    pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Next> {
+        match self.batch.pop_front() {
+            Some(line) => Poll::Ready(Next::Line(line)),
+            None => self.monitor.poll_next(cx, &mut self.batch),
+        }
+    }
+
+    pub(crate) fn wait_next(&mut self) -> Next {
+        match self.batch.pop_front() {
+            Some(line) => Next::Line(line),
+            None => self.monitor.wait_next(&mut self.batch),
+        }
     }
 
     pub(crate) fn detach(mut self) {

@@ -109,6 +109,7 @@ fn output(output: &Output, stream: &'static str) -> Result<Stdio, SpawnError> {
         Output::Capture { .. } | Output::Lines => Stdio::Pipe,
         Output::Inherit => Stdio::Inherit,
         Output::Null => Stdio::Null,
+        Output::Merged => Stdio::Same,
         Output::File(path) => {
             let file = OpenOptions::new()
                 .write(true)

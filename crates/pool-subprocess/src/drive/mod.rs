@@ -28,9 +28,9 @@ use crate::subject::Subject;
 use crate::sys::{self, InputPipe, OutputPipe, RawExit, Readiness, Role, Source, Spawned};
 use crate::usage::Usage;
 
-/// What one read takes at most: half of what a pipe holds. The buffer lives for one poll, so that a child
+/// What one read takes at most: a quarter of what a pipe holds, where that can be chosen. The buffer lives for one poll, so that a child
 /// that is silent costs no memory.
-const READ_BYTES: usize = 32 * 1024;
+const READ_BYTES: usize = 64 * 1024;
 
 /// What is read of a stream after the exit though its consumer has no room: more than a pipe holds, so that
 /// a slow consumer loses nothing, and not what a grandchild goes on writing.
@@ -51,6 +51,8 @@ pub(crate) struct Drive {
     next_seq: u64,
     exit: Option<RawExit>,
     usage: Option<Usage>,
+    /// What a script writes as errors is output.
+    is_merged: bool,
     limits: ResourceLimits,
     monitor: Arc<Monitor>,
     slot: Option<Slot>,
@@ -119,6 +121,7 @@ impl Drive {
             next_seq: 0,
             exit: None,
             usage: None,
+            is_merged: command.stderr == Output::Merged,
             limits: command.limits,
             monitor,
             slot,
@@ -289,8 +292,8 @@ impl Drive {
     fn take_scripted_output(&mut self, now: Instant) {
         while let Some((stream, bytes)) = self.subject.take_output(now) {
             let pump = match stream {
-                Stream::Stdout => &mut self.stdout,
-                Stream::Stderr => &mut self.stderr,
+                Stream::Stderr if !self.is_merged => &mut self.stderr,
+                Stream::Stdout | Stream::Stderr => &mut self.stdout,
             };
             let mut lines = Vec::new();
             pump.take(
@@ -418,7 +421,7 @@ impl Pump {
     fn new(stream: Stream, output: &Output) -> Self {
         let limit = match output {
             Output::Capture { limit } => *limit,
-            Output::Lines | Output::File(_) | Output::Inherit | Output::Null => 0,
+            Output::Lines | Output::File(_) | Output::Inherit | Output::Null | Output::Merged => 0,
         };
         Self {
             stream,
@@ -486,7 +489,9 @@ impl Pump {
         self.capture.push(bytes);
         if wants_lines {
             let (stream, at) = (self.stream, Instant::now());
-            self.splitter.push(bytes, |bytes, end| {
+            // One copy of all that was read, which its lines share: the buffer is used again.
+            let chunk = Bytes::copy_from_slice(bytes);
+            self.splitter.push(&chunk, |bytes, end| {
                 lines.push(Line {
                     stream,
                     at,

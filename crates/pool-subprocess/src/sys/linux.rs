@@ -115,6 +115,7 @@ impl Workspace {
             streams[at] = match stdio {
                 Stdio::Inherit => at as RawFd,
                 Stdio::Null => low.as_raw_fd(),
+                Stdio::Same => streams[1],
                 Stdio::File(file) => connect(file.as_fd())?,
                 Stdio::Pipe => {
                     let (read, write) = unix::pipe()?;

@@ -154,6 +154,8 @@ pub(crate) enum Stdio {
     Inherit,
     File(std::fs::File),
     Pipe,
+    /// As standard output: for standard error.
+    Same,
 }
 
 /// A child that runs, and our ends of its pipes.

@@ -31,12 +31,25 @@ use crate::usage::Usage;
 
 /// A child, with our ends of its pipes, which do not block.
 pub(super) fn spawned(process: Process, [stdin, stdout, stderr]: [Option<OwnedFd>; 3]) -> Spawned {
+    for pipe in [&stdout, &stderr].into_iter().flatten() {
+        enlarge(pipe);
+    }
     Spawned {
         process,
         stdin: stdin.map(InputPipe),
         stdout: stdout.map(OutputPipe),
         stderr: stderr.map(OutputPipe),
     }
+}
+
+/// Four times what a pipe holds by itself: a child that writes much waits less often for whoever reads. Only Linux lets
+/// one choose, and each user of it has room for some 256 of these (/proc/sys/fs/pipe-user-pages-soft); then pipes stay
+/// as they are.
+fn enlarge(pipe: &OwnedFd) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, 256 * 1024);
+    #[cfg(not(target_os = "linux"))]
+    let _ = pipe;
 }
 
 /// Each end of a pipe has its own flags: the child's end stays blocking.

@@ -8,13 +8,13 @@
 mod job;
 
 use std::ffi::c_void;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::mem::size_of;
 use std::os::windows::ffi::OsStrExt;
 use std::os::windows::fs::OpenOptionsExt;
-use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle};
 use std::os::windows::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Stdio as StdStdio};
@@ -79,8 +79,17 @@ fn spawn(launch: Launch<'_>, job: Killer) -> io::Result<Spawned> {
     let mut command = launch.command();
     let [stdin, stdout, stderr] = launch.streams;
     let (stdin, our_stdin) = connect(stdin, Direction::ToChild)?;
-    let (stdout, our_stdout) = connect(stdout, Direction::FromChild)?;
-    let (stderr, our_stderr) = connect(stderr, Direction::FromChild)?;
+    let (stdout, our_stdout, stderr, our_stderr) = match stderr {
+        Stdio::Same => {
+            let (stdout, stderr, ours) = merge(stdout)?;
+            (stdout, ours, stderr, None)
+        }
+        stderr => {
+            let (stdout, our_stdout) = connect(stdout, Direction::FromChild)?;
+            let (stderr, our_stderr) = connect(stderr, Direction::FromChild)?;
+            (stdout, our_stdout, stderr, our_stderr)
+        }
+    };
     // A child that shares our console can be asked by Ctrl-Break; without one it must not open a window.
     let window = if has_console() { 0 } else { CREATE_NO_WINDOW };
     command
@@ -115,13 +124,31 @@ enum Direction {
 fn connect(stdio: Stdio, direction: Direction) -> io::Result<(StdStdio, Option<OwnedHandle>)> {
     Ok(match stdio {
         Stdio::Null => (StdStdio::null(), None),
-        Stdio::Inherit => (StdStdio::inherit(), None),
+        Stdio::Inherit | Stdio::Same => (StdStdio::inherit(), None),
         Stdio::File(file) => (file.into(), None),
         Stdio::Pipe => {
             let (ours, childs) = named_pipe(direction)?;
             (childs.into(), Some(ours))
         }
     })
+}
+
+/// One place for both outputs, and our end of it if that is a pipe.
+fn merge(stdout: Stdio) -> io::Result<(StdStdio, StdStdio, Option<OwnedHandle>)> {
+    let (one, ours) = match stdout {
+        Stdio::Null => return Ok((StdStdio::null(), StdStdio::null(), None)),
+        Stdio::Inherit | Stdio::Same => {
+            let handle = io::stdout().as_handle().try_clone_to_owned()?;
+            (File::from(handle), None)
+        }
+        Stdio::File(file) => (file, None),
+        Stdio::Pipe => {
+            let (ours, childs) = named_pipe(Direction::FromChild)?;
+            (childs, Some(ours))
+        }
+    };
+    let other = one.try_clone()?;
+    Ok((one.into(), other.into(), ours))
 }
 
 /// A pipe that only this process can open a second time: it is its name's first instance, its only one,

@@ -69,7 +69,11 @@ async fn a_run_dropped_while_the_child_runs_kills_its_tree() {
         let inner = number_after(&mut events, "pid").await;
         drop(events);
         // Nothing is awaited here: the kill does not need the runtime's turn.
-        assert_eq!(puppet::wait_gone([outer, inner], PATIENCE), [0; 0], "{mode}");
+        assert_eq!(
+            puppet::wait_gone([outer, inner], PATIENCE),
+            [0; 0],
+            "{mode}"
+        );
         is_unharmed(&pool).await;
 
         let mut run = Box::pin(pool.run(puppet(["sleep", "60"])));

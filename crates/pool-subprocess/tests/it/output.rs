@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pool_subprocess::{Event, LineEnd, Output, Stdin, Stream};
+use pool_subprocess::{Event, LineEnd, Output, Spawner, Stdin, Stream, SubprocessPool};
 
 use crate::puppets::{BACKGROUND_MODES, REAL_MODES, number_after, pool, puppet};
 
@@ -230,5 +230,64 @@ async fn a_directory_and_a_cleared_environment_reach_the_child() {
         } else {
             assert_eq!(outcome.code(), Some(1), "{mode}: {outcome:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn merged_output_is_in_the_order_in_which_it_was_written() {
+    for spawner in [Spawner::Auto, Spawner::Std] {
+        for mode in REAL_MODES {
+            let builder = SubprocessPool::builder()
+                .max_size(1)
+                .mode(mode)
+                .spawner(spawner);
+            let pool = builder.build().expect("the limits are valid");
+            let command = puppet(["lines", "100", "--stderr-too"]).stderr(Output::Merged);
+            let mut events = pool.run(command).events();
+            let mut lines = Vec::new();
+            let outcome = loop {
+                match events.next().await.expect("it ends") {
+                    Event::Line(line) => lines.push(line),
+                    Event::Ended(outcome) => break outcome.expect("it runs"),
+                    _ => {}
+                }
+            };
+            assert!(
+                lines.iter().all(|line| line.stream == Stream::Stdout),
+                "{spawner} {mode}"
+            );
+            let texts: Vec<_> = lines.iter().map(|line| line.text().into_owned()).collect();
+            let expected: Vec<_> = (1..=100)
+                .flat_map(|n| [format!("line {n}"), format!("err {n}")])
+                .collect();
+            assert_eq!(texts, expected, "{spawner} {mode}");
+            assert_eq!((outcome.stderr().seen(), outcome.is_success()), (0, true));
+        }
+    }
+}
+
+#[tokio::test]
+async fn merged_output_goes_wherever_output_goes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("file");
+    for spawner in [Spawner::Auto, Spawner::Std] {
+        let builder = SubprocessPool::builder().max_size(1).spawner(spawner);
+        let pool = builder.build().expect("the limits are valid");
+        for output in [Output::File(file.clone()), Output::Null, Output::Inherit] {
+            let command = puppet(["lines", "2", "--stderr-too"])
+                .stdout(output)
+                .stderr(Output::Merged);
+            assert!(
+                pool.run(command).await.expect("it runs").is_success(),
+                "{spawner}"
+            );
+        }
+        let text = std::fs::read_to_string(&file).expect("text");
+        assert_eq!(text, "line 1\nerr 1\nline 2\nerr 2\n", "{spawner}");
+        let error = pool
+            .run(puppet(["echo"]).stdout(Output::Merged))
+            .await
+            .expect_err("into what?");
+        assert!(error.to_string().contains("echo"), "{error}");
     }
 }

@@ -1,14 +1,15 @@
 //! The start of a child: Linux's own way where there is one, else std's.
 
+use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio as StdStdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{Process, exit_descriptor, limits, spawned};
+use super::{Process, exit_descriptor, limits, pipe, spawned};
 use crate::Spawner;
 use crate::resource_limits::ResourceLimits;
 #[cfg(all(
@@ -82,7 +83,12 @@ impl Launcher {
 fn spawn_by_std(launch: Launch<'_>) -> Result<Spawned, Fault> {
     let mut command = launch.command();
     let wanted = *launch.limits;
-    let [stdin, stdout, stderr] = launch.streams.map(std_stdio);
+    let [stdin, mut stdout, mut stderr] = launch.streams;
+    let mut merged = None;
+    if let Stdio::Same = stderr {
+        (stdout, stderr, merged) = merge(stdout)?;
+    }
+    let [stdin, stdout, stderr] = [stdin, stdout, stderr].map(std_stdio);
     if !wanted.are_none() {
         let (raw, nice) = (limits::raw_limits(&wanted), wanted.nice);
         // SAFETY: system calls on values that were made before the fork.
@@ -107,7 +113,7 @@ fn spawn_by_std(launch: Launch<'_>) -> Result<Spawned, Fault> {
     // From here on the process is owned, so that an error below kills and reaps it.
     let ours = [
         child.stdin.take().map(OwnedFd::from),
-        child.stdout.take().map(OwnedFd::from),
+        child.stdout.take().map(OwnedFd::from).or(merged),
         child.stderr.take().map(OwnedFd::from),
     ];
     for pipe in ours.iter().flatten() {
@@ -116,10 +122,27 @@ fn spawn_by_std(launch: Launch<'_>) -> Result<Spawned, Fault> {
     Ok(spawned(process, ours))
 }
 
+/// One place for both outputs, and our end of it if that is a pipe.
+fn merge(stdout: Stdio) -> io::Result<(Stdio, Stdio, Option<OwnedFd>)> {
+    let (one, ours) = match stdout {
+        Stdio::Null => return Ok((Stdio::Null, Stdio::Null, None)),
+        Stdio::Inherit | Stdio::Same => {
+            (File::from(io::stdout().as_fd().try_clone_to_owned()?), None)
+        }
+        Stdio::File(file) => (file, None),
+        Stdio::Pipe => {
+            let (read, write) = pipe()?;
+            (File::from(write), Some(read))
+        }
+    };
+    let other = one.try_clone()?;
+    Ok((Stdio::File(one), Stdio::File(other), ours))
+}
+
 fn std_stdio(stdio: Stdio) -> StdStdio {
     match stdio {
         Stdio::Null => StdStdio::null(),
-        Stdio::Inherit => StdStdio::inherit(),
+        Stdio::Inherit | Stdio::Same => StdStdio::inherit(),
         Stdio::File(file) => file.into(),
         Stdio::Pipe => StdStdio::piped(),
     }
