@@ -12,7 +12,7 @@ mod window;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::AtomicI32;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub(super) struct Cloner {
     null: OwnedFd,
     /// Those that nobody uses at the moment.
     workspaces: Mutex<Vec<Workspace>>,
+    /// The system has refused once, and would again.
+    refused: AtomicBool,
 }
 
 /// What one start needs at a time.
@@ -67,6 +69,7 @@ impl Cloner {
         Ok(Self {
             workspaces: Mutex::new(workspaces.collect::<io::Result<_>>()?),
             null,
+            refused: AtomicBool::new(false),
         })
     }
 
@@ -77,7 +80,14 @@ impl Cloner {
         if workspace.restore(self.null.as_fd()).is_ok() {
             self.workspaces().push(workspace);
         }
+        if let Err(Refusal::Refused(_)) = &spawned {
+            self.refused.store(true, Ordering::Relaxed);
+        }
         spawned
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 
     fn workspace(&self) -> io::Result<Workspace> {

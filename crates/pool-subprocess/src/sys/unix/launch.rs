@@ -27,12 +27,17 @@ pub(crate) struct Launcher {
         any(target_arch = "x86_64", target_arch = "aarch64")
     ))]
     cloner: Option<linux::Cloner>,
-    /// std's way, because that was chosen or because the system refuses the faster one.
-    std_only: AtomicBool,
     has_told: AtomicBool,
 }
 
 impl Launcher {
+    #[cfg_attr(
+        not(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        )),
+        expect(unused_variables, reason = "there is one way only")
+    )]
     pub(crate) fn new(spawner: Spawner) -> io::Result<Self> {
         Ok(Self {
             #[cfg(all(
@@ -43,7 +48,6 @@ impl Launcher {
                 Spawner::Auto => Some(linux::Cloner::new()?),
                 Spawner::Std => None,
             },
-            std_only: AtomicBool::new(spawner == Spawner::Std),
             has_told: AtomicBool::new(false),
         })
     }
@@ -53,18 +57,15 @@ impl Launcher {
             target_os = "linux",
             any(target_arch = "x86_64", target_arch = "aarch64")
         ))]
-        if let Some(cloner) = &self.cloner {
-            if !self.std_only.load(Ordering::Relaxed) {
-                match cloner.spawn(&launch) {
-                    Ok(spawned) => {
-                        self.tell("clone");
-                        return Ok(spawned);
-                    }
-                    Err(linux::Refusal::Failed(fault)) => return Err(fault),
-                    Err(linux::Refusal::Refused(error)) => {
-                        tracing::info!(%error, "clone is refused here: children are started by posix_spawn");
-                        self.std_only.store(true, Ordering::Relaxed);
-                    }
+        if let Some(cloner) = self.cloner.as_ref().filter(|cloner| !cloner.is_refused()) {
+            match cloner.spawn(&launch) {
+                Ok(spawned) => {
+                    self.tell("clone");
+                    return Ok(spawned);
+                }
+                Err(linux::Refusal::Failed(fault)) => return Err(fault),
+                Err(linux::Refusal::Refused(error)) => {
+                    tracing::info!(%error, "clone is refused here: children are started by posix_spawn");
                 }
             }
         }
