@@ -1,16 +1,17 @@
 //! A running child, for those who hold its slot themselves.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::Poll;
 
 use crate::command::OnDrop;
 use crate::error::RunError;
+use crate::inlet::ChildStdin;
 use crate::lifecycle::Cause;
 use crate::line::Line;
-use crate::monitor::{Attachment, End, Monitor, Next, Request};
+use crate::monitor::{Attachment, End, Next, Request};
 use crate::outcome::Outcome;
 use crate::pool::Slot;
+use crate::start::Started;
 
 /// A child that was started in a [`Slot`], which it holds until it is reaped and given up:
 /// [`into_slot`](Self::into_slot) takes the slot back, dropping the child frees it.
@@ -26,13 +27,15 @@ use crate::pool::Slot;
 #[derive(Debug)]
 pub struct Child {
     running: Attachment,
+    stdin: Option<ChildStdin>,
     end: Option<End>,
 }
 
 impl Child {
-    pub(crate) fn new(monitor: Arc<Monitor>, on_drop: OnDrop) -> Self {
+    pub(crate) fn new(started: Started, on_drop: OnDrop) -> Self {
         Self {
-            running: Attachment::new(monitor, on_drop),
+            running: Attachment::new(started.monitor, on_drop),
+            stdin: started.inlet.map(ChildStdin::new),
             end: None,
         }
     }
@@ -41,6 +44,12 @@ impl Child {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.running.pid
+    }
+
+    /// Its input, to be written while it runs, once: if it is [`Stdin::Piped`](crate::Stdin::Piped). As long as nobody
+    /// has taken it, the child's input does not end before the child is dropped or waited for.
+    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.stdin.take()
     }
 
     /// The next line of its output; `None` when it has ended and all lines were taken.
@@ -93,6 +102,7 @@ impl Child {
     /// Nothing is lost when the future is dropped.
     pub async fn wait(&mut self) -> Result<&Outcome, RunError> {
         if self.end.is_none() {
+            self.stdin = None;
             self.running.stop_backpressure();
             self.end = Some(poll_fn(|cx| self.running.poll_end(cx)).await);
         }
@@ -108,6 +118,7 @@ impl Child {
     /// Not for a thread of a current-thread runtime that drives the child: it would wait for itself.
     pub fn wait_blocking(&mut self) -> Result<&Outcome, RunError> {
         if self.end.is_none() {
+            self.stdin = None;
             self.running.stop_backpressure();
             self.end = Some(self.running.wait_end());
         }

@@ -69,6 +69,9 @@ pub enum Stdin {
     File(PathBuf),
     /// From where the host's own input comes.
     Inherit,
+    /// From a writer, while it runs: [`Child::take_stdin`](crate::Child::take_stdin). Only for a child that is started
+    /// in a [`Slot`](crate::Slot), and not in [`RunMode::Local`](crate::RunMode::Local): elsewhere nobody could write.
+    Piped,
 }
 
 /// Where a child's output goes.

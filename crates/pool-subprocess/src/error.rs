@@ -72,6 +72,9 @@ pub enum SpawnError {
         /// Which string: the program, an argument by its number, a variable by its name.
         place: String,
     },
+    /// The input is to come from a writer, and nobody can have it.
+    #[error("nobody can write to the piped input of a run, or of a child in the local mode")]
+    NoWriter,
     /// Standard output is to go where standard output goes.
     #[error("standard output cannot be merged: only standard error can, into it")]
     MergedStdout,
@@ -183,6 +186,15 @@ pub enum RunError {
         pid: u32,
         /// What the system says.
         source: Arc<io::Error>,
+    },
+    /// It was killed, and is not dead ten seconds later: it sleeps uninterruptibly in the system. Its slot stays taken until
+    /// it is.
+    #[error("`{command}` was killed and does not die")]
+    Stuck {
+        /// The command line.
+        command: CommandLine,
+        /// The child's process id; `None` in a scripted pool.
+        pid: Option<u32>,
     },
     /// It was ended by hand before it had a slot.
     #[error("`{command}` was cancelled before it was started")]

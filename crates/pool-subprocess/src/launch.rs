@@ -127,9 +127,10 @@ impl Launch {
             slot_at_end: SlotAtEnd::Freed,
             deadline_at,
             blocking,
+            has_writer: false,
         };
         match start::start(slot, &self.command, start) {
-            Ok(monitor) => Ok(Attachment::new(monitor, self.on_drop)),
+            Ok(started) => Ok(Attachment::new(started.monitor, self.on_drop)),
             Err((slot, source)) => {
                 drop(slot);
                 Err(self.spawn_error(source))

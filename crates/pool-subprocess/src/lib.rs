@@ -49,6 +49,7 @@ mod launch;
 mod start;
 mod monitor;
 mod drive;
+mod inlet;
 mod lifecycle;
 mod line;
 mod capture;
@@ -69,6 +70,7 @@ pub use error::{
     BuildError, ExitError, RunError, SlotSpawnError, SpawnError, UnknownRunMode, UnknownSpawner,
 };
 pub use events::{Event, Events};
+pub use inlet::ChildStdin;
 pub use lifecycle::{Cause, Stage};
 pub use line::{Line, LineEnd, Stream};
 pub use mode::RunMode;

@@ -184,6 +184,13 @@ impl Monitor {
             None
         };
         let mut state = self.lock();
+        if state.ended {
+            // It had been given up.
+            let driver = state.driver.take();
+            drop(state);
+            drop((kept, driver));
+            return;
+        }
         let lines_dropped = state.lines_dropped;
         state.end = Some(end.map(|outcome| Outcome {
             lines_dropped,
@@ -199,6 +206,16 @@ impl Monitor {
         let driver = state.driver.take();
         self.tell_consumer(state);
         drop((late, driver));
+    }
+
+    /// The consumer's end, though the child has none yet: its driver goes on without them, and has the slot.
+    pub(crate) fn give_up(&self, end: End) {
+        let mut state = self.lock();
+        state.end = Some(end);
+        state.ended = true;
+        state.delivery = Delivery::Off;
+        state.slot_at_end = SlotAtEnd::Freed;
+        self.tell_consumer(state);
     }
 
     fn tell_consumer(&self, mut state: MutexGuard<'_, State>) {

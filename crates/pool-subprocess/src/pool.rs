@@ -497,7 +497,7 @@ impl Slot {
         }
         let on_drop = command.on_drop;
         match start::start(self, &command, Start::child()) {
-            Ok(monitor) => Ok(Child::new(monitor, on_drop)),
+            Ok(started) => Ok(Child::new(started, on_drop)),
             Err((slot, source)) => Err(Box::new(SlotSpawnError {
                 slot,
                 command: line,

@@ -46,6 +46,7 @@ pub struct Rule {
     after: Duration,
     end: End,
     ignores_terminate: bool,
+    ignores_kill: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -64,6 +65,7 @@ impl Rule {
             after: Duration::ZERO,
             end: End::Exits(RawExit::Code(0)),
             ignores_terminate: false,
+            ignores_kill: false,
         }
     }
 
@@ -112,6 +114,12 @@ impl Rule {
         self
     }
 
+    /// Takes no notice of the kill either, as a process that sleeps uninterruptibly in the system.
+    pub fn ignores_kill(mut self) -> Self {
+        self.ignores_kill = true;
+        self
+    }
+
     /// Cannot be started.
     pub fn fails_to_spawn(mut self, error: SpawnError) -> Self {
         self.end = End::FailsToSpawn(error);
@@ -134,6 +142,7 @@ impl Rule {
                 .collect(),
             exit,
             ignores_terminate: self.ignores_terminate,
+            ignores_kill: self.ignores_kill,
         })
     }
 }
@@ -198,6 +207,7 @@ pub(crate) struct Actor {
     /// `None`: hangs.
     exit: Option<(Instant, RawExit)>,
     ignores_terminate: bool,
+    ignores_kill: bool,
 }
 
 impl Actor {
@@ -227,7 +237,9 @@ impl Actor {
     }
 
     pub(crate) fn kill(&mut self, now: Instant) {
-        self.die(SIGKILL, now);
+        if !self.ignores_kill {
+            self.die(SIGKILL, now);
+        }
     }
 
     fn die(&mut self, signal: i32, now: Instant) {

@@ -8,6 +8,7 @@ use crate::command::{Command, Stdin};
 use crate::drive::{self, Drive};
 use crate::environment::Base;
 use crate::error::SpawnError;
+use crate::inlet::Inlet;
 use crate::lifecycle::Lifecycle;
 use crate::mode::RunMode;
 use crate::monitor::{Delivery, Monitor, SlotAtEnd};
@@ -26,6 +27,14 @@ pub(crate) struct Start {
     pub(crate) deadline_at: Option<Instant>,
     /// The thread will block until the child has ended, so that a task of its runtime might never run.
     pub(crate) blocking: bool,
+    /// Somebody may write to the child while it runs.
+    pub(crate) has_writer: bool,
+}
+
+/// A child that was started, or planned: the handle's sides of it.
+pub(crate) struct Started {
+    pub(crate) monitor: Arc<Monitor>,
+    pub(crate) inlet: Option<Arc<Inlet>>,
 }
 
 impl Start {
@@ -35,30 +44,43 @@ impl Start {
             slot_at_end: SlotAtEnd::Kept,
             deadline_at: None,
             blocking: false,
+            has_writer: true,
         }
     }
 }
 
-/// Starts a checked command in its slot. The monitor is the handle's side of it.
+/// Starts a checked command in its slot.
 pub(crate) fn start(
     slot: Slot,
     command: &Command,
     start: Start,
-) -> Result<Arc<Monitor>, (Slot, SpawnError)> {
+) -> Result<Started, (Slot, SpawnError)> {
     let mode = match slot.inner.mode_here() {
         RunMode::Async if start.blocking => RunMode::Threaded,
         mode => mode,
     };
     if mode == RunMode::DryRun {
-        return Ok(plan(slot, command, start));
+        let monitor = plan(slot, command, start);
+        return Ok(Started {
+            monitor,
+            inlet: None,
+        });
     }
     let delivery = match (mode, start.delivery) {
         // The consumer cannot take lines before the child has ended.
         (RunMode::Local, Delivery::Backpressure) => Delivery::Lossy,
         (_, delivery) => delivery,
     };
+    let is_piped = command.stdin == Stdin::Piped;
+    if is_piped && (mode == RunMode::Local || !start.has_writer) {
+        return Err((slot, SpawnError::NoWriter));
+    }
+    let inlet = is_piped.then(Arc::<Inlet>::default);
     let inner = Arc::clone(&slot.inner);
-    let drive = begin(&inner, slot, command, delivery, start)?;
+    let mut drive = begin(&inner, slot, command, delivery, start)?;
+    if let Some(inlet) = &inlet {
+        drive.feed_from(Arc::clone(inlet));
+    }
     let monitor = drive.monitor();
     tracing::debug!(command = %monitor.command, pid = monitor.pid, %mode, "started");
     match mode {
@@ -71,7 +93,7 @@ pub(crate) fn start(
         },
         RunMode::DryRun => unreachable!("planned above"),
     }
-    Ok(monitor)
+    Ok(Started { monitor, inlet })
 }
 
 fn begin(
@@ -145,6 +167,7 @@ fn plan(slot: Slot, command: &Command, start: Start) -> Arc<Monitor> {
         Stdin::Bytes(bytes) => format!("{} bytes", bytes.len()),
         Stdin::File(path) => path.display().to_string(),
         Stdin::Inherit => "the host's".to_owned(),
+        Stdin::Piped => "a writer".to_owned(),
     };
     let changes = command.env.changes();
     let plan = Plan {

@@ -95,7 +95,7 @@ fn why_unusable(dir: &Path) -> Option<io::Error> {
 fn stdin(stdin: &Stdin) -> Result<Stdio, SpawnError> {
     Ok(match stdin {
         Stdin::Null => Stdio::Null,
-        Stdin::Bytes(_) => Stdio::Pipe,
+        Stdin::Bytes(_) | Stdin::Piped => Stdio::Pipe,
         Stdin::Inherit => Stdio::Inherit,
         Stdin::File(path) => {
             let file = File::open(path);

@@ -18,6 +18,7 @@ pub(crate) use thread::{DriverThread, run_here};
 use crate::capture::Capture;
 use crate::command::{Command, Output, Stdin};
 use crate::error::RunError;
+use crate::inlet::{Inlet, Supply};
 use crate::lifecycle::{Action, Cause, Lifecycle};
 use crate::line::{Line, LineEnd, Splitter, Stream};
 use crate::monitor::{Monitor, Request};
@@ -65,6 +66,17 @@ pub(crate) struct Drive {
 struct Feed {
     pipe: InputPipe,
     rest: Bytes,
+    /// What follows, if somebody writes while the child runs.
+    inlet: Option<Arc<Inlet>>,
+}
+
+impl Drop for Feed {
+    /// Whoever waits to write learns that nobody reads.
+    fn drop(&mut self) {
+        if let Some(inlet) = &self.inlet {
+            inlet.stop();
+        }
+    }
 }
 
 /// One output stream of the child.
@@ -90,8 +102,14 @@ impl Drive {
             (Stdin::Bytes(bytes), Some(pipe)) => Some(Feed {
                 pipe,
                 rest: bytes.clone(),
+                inlet: None,
             }),
-            _ => None,
+            (_, Some(pipe)) => Some(Feed {
+                pipe,
+                rest: Bytes::new(),
+                inlet: None,
+            }),
+            (_, None) => None,
         };
         let subject = Subject::Process(spawned.process);
         let mut drive = Self::without_pipes(command, subject, lifecycle, monitor, slot);
@@ -99,6 +117,15 @@ impl Drive {
         drive.stdout.pipe = spawned.stdout;
         drive.stderr.pipe = spawned.stderr;
         drive
+    }
+
+    /// Its input comes from here.
+    pub(crate) fn feed_from(&mut self, inlet: Arc<Inlet>) {
+        match &mut self.feed {
+            Some(feed) => feed.inlet = Some(inlet),
+            // A script reads nothing.
+            None => inlet.stop(),
+        }
     }
 
     /// For a subject that brings its output itself.
@@ -177,6 +204,7 @@ impl Drive {
         sources.extend(
             self.feed
                 .as_ref()
+                .filter(|feed| !feed.rest.is_empty())
                 .map(|feed| (Role::Stdin, feed.pipe.source())),
         );
         let (has_room, exited) = (self.monitor.has_room(), self.lifecycle.has_exited());
@@ -200,7 +228,7 @@ impl Drive {
         now: Instant,
     ) -> io::Result<ControlFlow<RawExit>> {
         self.obey(cx.waker(), now)?;
-        self.feed(readiness);
+        self.feed(readiness, cx.waker());
         // The exit is looked for first: whatever the child wrote is then in the pipes already.
         self.look_for_exit(readiness, cx.waker(), now)?;
         self.take_scripted_output(now);
@@ -252,6 +280,8 @@ impl Drive {
             }
             Action::ReportStuck => {
                 tracing::error!(%command, pid, "still alive long after the kill");
+                let command = command.clone();
+                self.monitor.give_up(Err(RunError::Stuck { command, pid }));
             }
             Action::Sweep => {
                 let empty = self.subject.sweep()?;
@@ -323,12 +353,19 @@ impl Drive {
         more
     }
 
-    fn feed(&mut self, readiness: &mut impl Readiness) {
-        while let Some(Feed { pipe, rest }) = &mut self.feed {
+    fn feed(&mut self, readiness: &mut impl Readiness, waker: &Waker) {
+        while let Some(Feed { pipe, rest, inlet }) = &mut self.feed {
             let source = pipe.source();
             if rest.is_empty() {
-                self.stop_feeding(readiness);
-                return;
+                let supply = inlet
+                    .as_ref()
+                    .map_or(Supply::End, |inlet| inlet.next(waker));
+                match supply {
+                    Supply::Bytes(bytes) => *rest = bytes,
+                    Supply::NotYet => return,
+                    Supply::End => return self.stop_feeding(readiness),
+                }
+                continue;
             }
             match readiness.attempt(Role::Stdin, source, &mut || pipe.write(rest)) {
                 Poll::Pending => return,

@@ -12,6 +12,7 @@ mod child;
 mod drain;
 mod end;
 mod environment;
+mod input;
 mod leftovers;
 mod limits;
 mod modes;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use pool_subprocess::{Cause, Command, Event, Rule, RunMode, SpawnError, Stage, SubprocessPool};
+use pool_subprocess::{
+    Cause, Command, Event, Rule, RunError, RunMode, SpawnError, Stage, SubprocessPool,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -135,4 +137,28 @@ async fn a_command_without_a_rule_panics_and_loses_no_slot() {
     assert!(message.contains("the nearest is `git pull`"), "{message}");
     let outcome = pool.run(Command::new("git").arg("pull")).await;
     assert!(outcome.expect("a rule").is_success());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_survives_its_kill_is_given_up_and_keeps_its_slot() {
+    let pool = one(Rule::new("dd")
+        .ignores_kill()
+        .after(Duration::from_secs(60)));
+    let started = tokio::time::Instant::now();
+    let command = Command::new("dd")
+        .timeout(Duration::from_secs(1))
+        .grace(Duration::ZERO);
+    let mut events = pool.run(command).events();
+    let error = loop {
+        if let Event::Ended(end) = events.next().await.expect("it ends") {
+            break end.expect_err("it did not die");
+        }
+    };
+    assert!(events.next().await.is_none());
+    assert!(matches!(error, RunError::Stuck { .. }), "{error:?}");
+    assert_eq!(started.elapsed().as_secs(), 11);
+    assert_eq!(pool.status().in_use, 1, "nobody else may have its slot");
+    let slot = pool.acquire_subprocess().await.expect("a slot");
+    assert_eq!(started.elapsed().as_secs(), 60, "before it is dead");
+    drop(slot);
 }
