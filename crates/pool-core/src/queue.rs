@@ -1,8 +1,8 @@
 //! Who waits, in which order: a slab that lives under its owner's lock.
 //!
 //! First come, first served within a priority class; a higher class goes first, but nobody is
-//! overtaken more than [`PATIENCE`] times. What is handed out is put into the waiter's own entry
-//! (a grant), so that it belongs to that waiter from that moment: nothing is announced, and no
+//! overtaken more than [`PATIENCE`] times. What is handed out (a grant) is put into the waiter's own
+//! place, so that it belongs to that waiter from that moment: nothing is announced, and no
 //! newcomer can take it away. A warm queue allocates nothing.
 //!
 //! | entry | what it holds | what leaves it |

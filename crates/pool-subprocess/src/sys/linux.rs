@@ -33,8 +33,9 @@ const BUSY_PAUSES: [Duration; 4] = [
 #[derive(Debug)]
 pub(super) struct Cloner {
     null: OwnedFd,
-    /// Those that nobody uses at the moment.
+    /// Those that nobody uses at the moment, so many at most.
     workspaces: Mutex<Vec<Workspace>>,
+    room: usize,
     /// The system has refused once, and would again.
     refused: AtomicBool,
 }
@@ -55,19 +56,20 @@ pub(super) enum Refusal {
 }
 
 impl Cloner {
-    /// Room for as many starts at a time as there are processors, up to 4; more is made as it is needed.
+    /// Room for as many starts at a time as there are processors, up to 4; more is made as it is needed, and not kept.
     pub(super) fn new() -> io::Result<Self> {
         let null: OwnedFd = File::options()
             .read(true)
             .write(true)
             .open("/dev/null")?
             .into();
-        let count = std::thread::available_parallelism()
+        let room = std::thread::available_parallelism()
             .map_or(1, usize::from)
             .min(4);
-        let workspaces = (0..count).map(|_| Workspace::new(null.as_fd()));
+        let workspaces = (0..room).map(|_| Workspace::new(null.as_fd()));
         Ok(Self {
             workspaces: Mutex::new(workspaces.collect::<io::Result<_>>()?),
+            room,
             null,
             refused: AtomicBool::new(false),
         })
@@ -78,7 +80,7 @@ impl Cloner {
         let mut workspace = self.workspace()?;
         let spawned = workspace.spawn(launch, &image);
         if workspace.restore(self.null.as_fd()).is_ok() {
-            self.workspaces().push(workspace);
+            self.keep(workspace);
         }
         if let Err(Refusal::Refused(_)) = &spawned {
             self.refused.store(true, Ordering::Relaxed);
@@ -93,6 +95,17 @@ impl Cloner {
     fn workspace(&self) -> io::Result<Workspace> {
         let free = self.workspaces().pop();
         free.map_or_else(|| Workspace::new(self.null.as_fd()), Ok)
+    }
+
+    /// Those with the lowest numbers are kept: below them, tables are copied.
+    fn keep(&self, workspace: Workspace) {
+        let mut workspaces = self.workspaces();
+        workspaces.push(workspace);
+        workspaces.sort_by_key(|workspace| std::cmp::Reverse(workspace.highest()));
+        let extra = (workspaces.len() > self.room).then(|| workspaces.remove(0));
+        drop(workspaces);
+        // Closes its descriptors.
+        drop(extra);
     }
 
     fn workspaces(&self) -> std::sync::MutexGuard<'_, Vec<Workspace>> {
@@ -142,12 +155,7 @@ impl Workspace {
         let limits = unix::limits::raw_limits(launch.limits);
         let nice = launch.limits.nice.as_ref();
         let (argv, envp) = (image.argv.pointers(), image.envp.pointers());
-        let highest = self
-            .streams
-            .iter()
-            .map(AsRawFd::as_raw_fd)
-            .max()
-            .unwrap_or_default();
+        let highest = self.highest();
         let plan = || Plan {
             close_from: highest + 1,
             streams,
@@ -181,6 +189,11 @@ impl Workspace {
         };
         let process = Process::new(born.pid, born.pidfd);
         Ok(unix::spawned(process, ours))
+    }
+
+    fn highest(&self) -> RawFd {
+        let numbers = self.streams.each_ref().map(AsRawFd::as_raw_fd);
+        numbers.into_iter().fold(0, RawFd::max)
     }
 
     /// Holds no stream of a child's any more, or its pipes would not end.

@@ -16,7 +16,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use crate::sys::Step;
 use crate::sys::unix::limits::RawLimit;
 
-/// What the child does, in the order of the fields. Read by the child in the host's memory; only `step` and `errno` are written, by the child.
+/// What the child is to do. It reads this in the host's memory, and writes the last two fields only.
 #[repr(C)]
 pub(super) struct Plan {
     /// The first descriptor that is nothing to the child: from here on the table is not even copied.
