@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::environment::Environment;
 use crate::error::SpawnError;
+use crate::identity::Identity;
 use crate::program::Program;
 use crate::resource_limits::ResourceLimits;
 
@@ -53,6 +54,8 @@ pub struct Command {
     pub(crate) on_drop: OnDrop,
     #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) limits: ResourceLimits,
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub(crate) identity: Identity,
 }
 
 /// Where a child's input comes from.
@@ -164,6 +167,7 @@ impl Command {
             grace: Self::DEFAULT_GRACE,
             on_drop: OnDrop::default(),
             limits: ResourceLimits::default(),
+            identity: Identity::default(),
         }
     }
 
@@ -269,6 +273,28 @@ impl Command {
         self
     }
 
+    /// Runs it as this user, by number, with no supplementary groups. Only the superuser may say anybody else than it is.
+    ///
+    /// # Platform
+    /// Unix; elsewhere the start fails with [`SpawnError::Identity`], as for [`group`](Self::group) and
+    /// [`umask`](Self::umask).
+    pub fn user(mut self, user: u32) -> Self {
+        self.identity.user = Some(user);
+        self
+    }
+
+    /// Runs it with this group, by number, and no supplementary ones.
+    pub fn group(mut self, group: u32) -> Self {
+        self.identity.group = Some(group);
+        self
+    }
+
+    /// The permissions that files made by it do not have, such as `0o077`.
+    pub fn umask(mut self, mask: u32) -> Self {
+        self.identity.umask = Some(mask);
+        self
+    }
+
     /// The command line for people: quoted for a POSIX shell.
     #[must_use]
     pub fn command_line(&self) -> CommandLine {
@@ -326,6 +352,7 @@ impl fmt::Debug for Command {
             .field("grace", &self.grace)
             .field("on_drop", &self.on_drop)
             .field("limits", &self.limits)
+            .field("identity", &self.identity)
             .finish()
     }
 }

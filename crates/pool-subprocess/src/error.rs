@@ -112,6 +112,12 @@ pub enum SpawnError {
         /// What the system says.
         source: Arc<io::Error>,
     },
+    /// The host may not start a child as that user or group, or the system has none of this.
+    #[error("failed to become the user or group, or to set the umask")]
+    Identity {
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
     /// A file for the child's input or output could not be opened.
     #[error("failed to open {} for the child's {stream}", file.display())]
     File {

@@ -28,6 +28,7 @@
 // What a caller sees, in reading order.
 mod command;
 mod environment;
+mod identity;
 mod pool;
 mod acquire;
 mod drain;

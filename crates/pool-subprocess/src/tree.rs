@@ -37,6 +37,7 @@ pub(crate) fn spawn(
         env: &env,
         dir: command.dir.as_deref(),
         limits: &command.limits,
+        identity: &command.identity,
         streams: [
             stdin(&command.stdin)?,
             output(&command.stdout, "stdout")?,
@@ -52,17 +53,25 @@ fn error(command: &Command, program: &Path, Fault { step, error }: Fault) -> Spa
     if let Some(dir) = &command.dir {
         let reason = match step {
             Step::Dir => return dir_error(dir, error),
-            Step::Exec | Step::Limits => None,
+            Step::Exec | Step::Limits | Step::Identity => None,
             Step::Unknown => why_unusable(dir),
         };
         if let Some(reason) = reason {
             return dir_error(dir, reason);
         }
     }
-    if step == Step::Limits {
-        return SpawnError::Limits {
-            source: Arc::new(error),
-        };
+    match step {
+        Step::Limits => {
+            return SpawnError::Limits {
+                source: Arc::new(error),
+            };
+        }
+        Step::Identity => {
+            return SpawnError::Identity {
+                source: Arc::new(error),
+            };
+        }
+        Step::Dir | Step::Exec | Step::Unknown => {}
     }
     match error.kind() {
         io::ErrorKind::PermissionDenied => SpawnError::Permission {

@@ -36,6 +36,8 @@ pub(super) struct Cloner {
     /// Those that nobody uses at the moment, so many at most.
     workspaces: Mutex<Vec<Workspace>>,
     room: usize,
+    /// Held while a child becomes somebody else: see [`dumpable`](Self::dumpable).
+    renaming: Mutex<()>,
     /// The system has refused once, and would again.
     refused: AtomicBool,
 }
@@ -71,6 +73,7 @@ impl Cloner {
             workspaces: Mutex::new(workspaces.collect::<io::Result<_>>()?),
             room,
             null,
+            renaming: Mutex::default(),
             refused: AtomicBool::new(false),
         })
     }
@@ -78,12 +81,29 @@ impl Cloner {
     pub(super) fn spawn(&self, launch: &Launch<'_>) -> Result<Spawned, Refusal> {
         let image = Image::new(launch)?;
         let mut workspace = self.workspace()?;
-        let spawned = workspace.spawn(launch, &image);
+        let spawned = self.dumpable(launch, || workspace.spawn(launch, &image));
         if workspace.restore(self.null.as_fd()).is_ok() {
             self.keep(workspace);
         }
         if let Err(Refusal::Refused(_)) = &spawned {
             self.refused.store(true, Ordering::Relaxed);
+        }
+        spawned
+    }
+
+    /// A process that becomes another user may not be dumped or traced any more. That is a property of its memory, which
+    /// is the host's until it executes its program: so the host is given back what it had.
+    fn dumpable<T>(&self, launch: &Launch<'_>, spawn: impl FnOnce() -> T) -> T {
+        let identity = launch.identity;
+        if identity.user.is_none() && identity.group.is_none() {
+            return spawn();
+        }
+        // One at a time, or one would take for the host's what another child has done.
+        let _renaming = self.renaming.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = rustix::process::dumpable_behavior();
+        let spawned = spawn();
+        if let Ok(behavior) = before {
+            let _ = rustix::process::set_dumpable_behavior(behavior);
         }
         spawned
     }
@@ -164,6 +184,9 @@ impl Workspace {
             limits: limits.as_ptr(),
             limit_count: limits.len(),
             nice: nice.map_or(std::ptr::null(), std::ptr::from_ref),
+            umask: launch.identity.umask.map_or(-1, i64::from),
+            user: launch.identity.user.map_or(-1, i64::from),
+            group: launch.identity.group.map_or(-1, i64::from),
             dir: image
                 .dir
                 .as_ref()

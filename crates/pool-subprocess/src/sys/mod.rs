@@ -30,6 +30,7 @@ use std::path::Path;
 use std::process::Command;
 use std::task::Poll;
 
+use crate::identity::Identity;
 use crate::resource_limits::ResourceLimits;
 
 #[cfg(unix)]
@@ -87,6 +88,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) env: &'a [(OsString, Option<OsString>)],
     pub(crate) dir: Option<&'a Path>,
     pub(crate) limits: &'a ResourceLimits,
+    pub(crate) identity: &'a Identity,
     /// Input, output, errors.
     pub(crate) streams: [Stdio; 3],
 }
@@ -130,6 +132,8 @@ pub(crate) enum Step {
     Dir,
     /// To set the resource limits.
     Limits,
+    /// To become the user or group, or to set the umask.
+    Identity,
     /// To execute the program.
     #[cfg_attr(
         not(target_os = "linux"),

@@ -63,6 +63,10 @@ impl Launcher {
     }
 
     pub(crate) fn spawn(&self, launch: Launch<'_>) -> Result<Spawned, Fault> {
+        if !launch.identity.is_hosts() {
+            let (step, error) = (Step::Identity, io::ErrorKind::Unsupported.into());
+            return Err(Fault { step, error });
+        }
         let job = Killer::new(launch.limits).map_err(|error| Fault {
             step: if launch.limits.are_none() {
                 Step::Unknown

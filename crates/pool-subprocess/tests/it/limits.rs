@@ -118,23 +118,17 @@ async fn processes_beyond_the_limit_are_not_started() {
         return skipped(NOT_HERE);
     }
     // A user that has no other processes; the limit does not bind the superuser.
-    let as_nobody = |script: &str| {
-        let words = [
-            "--reuid",
-            "61234",
-            "--clear-groups",
-            "/bin/sh",
-            "-c",
-            script,
-        ];
-        Command::new("setpriv").args(words)
-    };
+    let script = "(exit 3) & wait; echo forked";
+    let fork = Command::new("/bin/sh").args(["-c", script]).user(61234);
     for spawner in SPAWNERS {
-        let fork = as_nobody("(exit 3) & wait; echo forked");
         match pool(spawner).run(fork.clone()).await {
-            Ok(outcome) if outcome.stdout().to_string_lossy().contains("forked") => {}
-            other => return skipped(&format!("no other user can be had here: {other:?}")),
+            Ok(outcome) => assert!(
+                outcome.stdout().to_string_lossy().contains("forked"),
+                "{outcome:?}"
+            ),
+            Err(error) => return skipped(&format!("no other user can be had here: {error}")),
         }
+        let fork = fork.clone();
         let outcome = run(spawner, fork.limits(limits().processes(1))).await;
         assert!(
             !outcome.stdout().to_string_lossy().contains("forked"),

@@ -173,6 +173,33 @@ async fn no_signal_is_ignored_or_blocked_in_a_child() {
     assert_eq!(signals(&text(&pool(Spawner::Auto), command).await), none);
 }
 
+#[tokio::test]
+async fn a_child_is_who_its_command_says() {
+    let script = "id -u; id -g; id -G; umask";
+    let command = Command::new("/bin/sh")
+        .args(["-c", script])
+        .user(61234)
+        .group(61235)
+        .umask(0o027);
+    for spawner in SPAWNERS {
+        match pool(spawner).run(command.clone()).await {
+            Ok(outcome) => {
+                let text = outcome.stdout().to_string_lossy();
+                let lines: Vec<_> = text.lines().collect();
+                assert_eq!(lines, ["61234", "61235", "61235", "0027"], "{spawner}");
+            }
+            // Only the superuser may.
+            Err(pool_subprocess::RunError::Spawn {
+                source: SpawnError::Identity { .. },
+                ..
+            }) => {
+                skipped("not as the superuser");
+            }
+            Err(error) => panic!("{spawner}: {error:?}"),
+        }
+    }
+}
+
 #[test]
 fn starts_on_many_threads_do_not_mix() {
     for spawner in SPAWNERS {
@@ -235,6 +262,20 @@ mod on_linux {
         for mut file in files {
             file.write_all(b"x").expect("it is open");
         }
+    }
+
+    /// The child's memory is the host's when it becomes somebody else, and the system notes that there.
+    #[tokio::test]
+    async fn a_host_can_be_dumped_after_a_child_became_somebody_else() {
+        let before = rustix::process::dumpable_behavior().expect("it is told");
+        let started = pool(Spawner::Auto).run(puppet(["echo"]).user(61234)).await;
+        if started.is_err() {
+            return skipped("not as the superuser");
+        }
+        assert_eq!(
+            rustix::process::dumpable_behavior().expect("it is told"),
+            before
+        );
     }
 
     /// Without a terminal that it could ask, or be stopped by; but with the host's input it may need it.

@@ -29,6 +29,10 @@ pub(super) struct Plan {
     pub(super) limit_count: usize,
     /// Null for the host's.
     pub(super) nice: *const c_int,
+    /// -1 for the host's, as for the next two.
+    pub(super) umask: i64,
+    pub(super) user: i64,
+    pub(super) group: i64,
     /// Null for the host's.
     pub(super) dir: *const c_char,
     pub(super) program: *const c_char,
@@ -44,8 +48,9 @@ const UNSHARED: c_int = 1;
 const GROUPED: c_int = 2;
 const CONNECTED: c_int = 3;
 const LIMITED: c_int = 4;
-const MOVED: c_int = 5;
-const EXECUTED: c_int = 6;
+const NAMED: c_int = 5;
+const MOVED: c_int = 6;
+const EXECUTED: c_int = 7;
 
 /// What the child leaves behind when it did not execute its program.
 pub(super) enum Failure {
@@ -123,6 +128,7 @@ pub(super) fn start(plan: &Plan, stack: &mut Stack) -> Result<Born, Failure> {
     Err(match step {
         UNSHARED => Failure::Refused(error),
         LIMITED => Failure::At(Step::Limits, error),
+        NAMED => Failure::At(Step::Identity, error),
         MOVED => Failure::At(Step::Dir, error),
         EXECUTED => Failure::At(Step::Exec, error),
         _ => Failure::At(Step::Unknown, error),
@@ -202,6 +208,11 @@ unsafe fn prepare(plan: &Plan) -> (c_int, c_int) {
     if result < 0 {
         return (LIMITED, errno(result));
     }
+    // SAFETY: as above; by the system call itself, which is about this thread, and that is all that this process has.
+    let result = unsafe { become_user(plan) };
+    if result < 0 {
+        return (NAMED, errno(result));
+    }
     if !plan.dir.is_null() {
         // SAFETY: a string that ends in a NUL.
         let result = unsafe { call(libc::SYS_chdir, [plan.dir as usize, 0, 0, 0]) };
@@ -262,6 +273,36 @@ unsafe fn set_limits(plan: &Plan) -> isize {
             [libc::PRIO_PROCESS as usize, 0, nice as usize, 0],
         )
     }
+}
+
+/// Each before the one that gives the right to it up.
+#[inline(always)]
+unsafe fn become_user(plan: &Plan) -> isize {
+    if plan.umask >= 0 {
+        // SAFETY: takes a number, and cannot fail.
+        let _ = unsafe { call(libc::SYS_umask, [plan.umask as usize, 0, 0, 0]) };
+    }
+    if plan.group >= 0 || plan.user >= 0 {
+        // SAFETY: no groups are read.
+        let result = unsafe { call(libc::SYS_setgroups, [0, 0, 0, 0]) };
+        if result < 0 {
+            return result;
+        }
+    }
+    if plan.group >= 0 {
+        let group = plan.group as usize;
+        // SAFETY: takes numbers only.
+        let result = unsafe { call(libc::SYS_setresgid, [group, group, group, 0]) };
+        if result < 0 {
+            return result;
+        }
+    }
+    if plan.user >= 0 {
+        let user = plan.user as usize;
+        // SAFETY: takes numbers only.
+        return unsafe { call(libc::SYS_setresuid, [user, user, user, 0]) };
+    }
+    0
 }
 
 /// The kernel's own declaration, which is not libc's.

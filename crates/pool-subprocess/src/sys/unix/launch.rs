@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Process, exit_descriptor, limits, pipe, spawned};
 use crate::Spawner;
+use crate::identity::Identity;
 use crate::resource_limits::ResourceLimits;
 #[cfg(all(
     target_os = "linux",
@@ -90,17 +91,27 @@ fn spawn_by_std(launch: Launch<'_>) -> Result<Spawned, Fault> {
         (stdout, stderr, merged) = merge(stdout)?;
     }
     let [stdin, stdout, stderr] = [stdin, stdout, stderr].map(std_stdio);
-    if !wanted.are_none() {
+    let identity = *launch.identity;
+    let is_root = rustix::process::geteuid().is_root();
+    if (identity.user.is_some() || identity.group.is_some()) && !is_root {
+        let (step, error) = (Step::Identity, io::ErrorKind::PermissionDenied.into());
+        return Err(Fault { step, error });
+    }
+    if !wanted.are_none() || !identity.is_hosts() {
         let (raw, nice) = (limits::raw_limits(&wanted), wanted.nice);
+        let prepare = move || {
+            limits::set(&raw, nice)?;
+            become_user(&identity)
+        };
         // SAFETY: system calls on values that were made before the fork.
-        unsafe { command.pre_exec(move || limits::set(&raw, nice)) };
+        unsafe { command.pre_exec(prepare) };
     }
     command
         .process_group(0)
         .stdin(stdin)
         .stdout(stdout)
         .stderr(stderr);
-    let mut child = start(&mut command).map_err(|error| blame(error, &wanted))?;
+    let mut child = start(&mut command).map_err(|error| blame(error, &wanted, &identity))?;
     let pid = Pid::from_child(&child);
     let process = match exit_descriptor(pid) {
         Ok(exit) => Process::new(pid, exit),
@@ -121,6 +132,30 @@ fn spawn_by_std(launch: Launch<'_>) -> Result<Spawned, Fault> {
         rustix::io::ioctl_fionbio(pipe, true).map_err(io::Error::from)?;
     }
     Ok(spawned(process, ours))
+}
+
+/// In the child, before it executes its program: system calls only.
+fn become_user(identity: &Identity) -> io::Result<()> {
+    let check = |result: libc::c_int| match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    };
+    if let Some(mask) = identity.umask {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask as _));
+    }
+    if identity.user.is_some() || identity.group.is_some() {
+        // SAFETY: no groups are read.
+        check(unsafe { libc::setgroups(0, std::ptr::null()) })?;
+    }
+    if let Some(group) = identity.group {
+        // SAFETY: takes a number.
+        check(unsafe { libc::setgid(group) })?;
+    }
+    if let Some(user) = identity.user {
+        // SAFETY: takes a number.
+        check(unsafe { libc::setuid(user) })?;
+    }
+    Ok(())
 }
 
 /// One place for both outputs, and our end of it if that is a pipe.
@@ -149,18 +184,14 @@ fn std_stdio(stdio: Stdio) -> StdStdio {
     }
 }
 
-/// std does not tell why nothing was started. That limits may not be set is not permitted; that a program may not be
-/// executed is a denied access, and so is a niceness below the host's.
-fn blame(error: io::Error, limits: &ResourceLimits) -> Fault {
-    let is_refused = match error.raw_os_error() {
-        Some(libc::EPERM | libc::EINVAL) => !limits.are_none(),
-        Some(libc::EACCES) => limits.nice.is_some_and(|nice| nice < 0),
-        _ => false,
-    };
-    let step = if is_refused {
-        Step::Limits
-    } else {
-        Step::Unknown
+/// std does not tell why nothing was started. What may not be set is not permitted; that a program may not be executed is
+/// a denied access, and so is a niceness below the host's.
+fn blame(error: io::Error, limits: &ResourceLimits, identity: &Identity) -> Fault {
+    let step = match error.raw_os_error() {
+        Some(libc::EPERM | libc::EINVAL) if !limits.are_none() => Step::Limits,
+        Some(libc::EPERM | libc::EINVAL) if !identity.is_hosts() => Step::Identity,
+        Some(libc::EACCES) if limits.nice.is_some_and(|nice| nice < 0) => Step::Limits,
+        _ => Step::Unknown,
     };
     Fault { step, error }
 }
