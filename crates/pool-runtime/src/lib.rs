@@ -44,9 +44,10 @@ pub use pool_subprocess as subprocess;
 #[cfg(feature = "testing")]
 pub use pool_subprocess::Rule;
 pub use pool_subprocess::{
-    Captured, Cause, Child, Command, CommandLine, Event, Events, Exit, ExitError, Holder, Line,
-    LineEnd, OnDrop, Outcome, Output, Plan, Priority, Run, RunAll, RunError, RunMode, Running,
-    Slot, SlotError, SpawnError, Stage, Status, Stdin, Stream, SubprocessPool,
+    Captured, Cause, Child, ChildStdin, Command, CommandLine, Event, Events, Exit, ExitError,
+    Holder, LimitHit, Line, LineEnd, OnDrop, Outcome, Output, Plan, Priority, ResourceLimits, Run,
+    RunAll, RunError, RunMode, Running, Slot, SlotError, SpawnError, Spawner, Stage, Status, Stdin,
+    Stream, SubprocessPool, Usage,
 };
 
 pub use config::{Config, Settings};
