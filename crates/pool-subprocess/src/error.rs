@@ -134,6 +134,30 @@ pub enum SpawnError {
         /// The names that were looked for.
         looked_for: Vec<&'static str>,
     },
+    /// Arguments and environment together, or one of them alone, are more than the system takes.
+    #[error("the arguments or the environment of {} are too long", program.display())]
+    TooLong {
+        /// The file.
+        program: PathBuf,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
+    /// The file is open for writing, and was so when it was tried again for some milliseconds (Linux).
+    #[error("{} is still being written", program.display())]
+    Busy {
+        /// The file.
+        program: PathBuf,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
+    /// There are no more of these at the moment. The slot is free again, and a later try may do.
+    #[error("the system has no more {what}")]
+    Exhausted {
+        /// Processes, descriptors, memory.
+        what: &'static str,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
     /// The system refused to start the program.
     #[error("failed to execute {}", program.display())]
     Exec {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::command::{Command, Output, Stdin};
 use crate::error::SpawnError;
 use crate::program::Program;
-use crate::sys::{Fault, Launch, Launcher, Spawned, Stdio, Step};
+use crate::sys::{self, Fault, Launch, Launcher, Spawned, Stdio, Step};
 
 /// Starts the command's program file, with variables that its slot lends.
 pub(crate) fn spawn(
@@ -73,13 +73,24 @@ fn error(command: &Command, program: &Path, Fault { step, error }: Fault) -> Spa
         }
         Step::Dir | Step::Exec | Step::Unknown => {}
     }
+    let program = program.to_owned();
+    if let Some(what) = sys::exhausted(&error) {
+        let source = Arc::new(error);
+        return SpawnError::Exhausted { what, source };
+    }
     match error.kind() {
-        io::ErrorKind::PermissionDenied => SpawnError::Permission {
-            program: program.to_owned(),
+        io::ErrorKind::PermissionDenied => SpawnError::Permission { program },
+        io::ErrorKind::ArgumentListTooLong => SpawnError::TooLong {
+            program,
+            source: Arc::new(error),
+        },
+        io::ErrorKind::ExecutableFileBusy => SpawnError::Busy {
+            program,
+            source: Arc::new(error),
         },
         // The file was there just now, so what is missing is its interpreter or loader, or it has gone.
         _ => SpawnError::Exec {
-            program: program.to_owned(),
+            program,
             source: Arc::new(error),
         },
     }

@@ -12,6 +12,7 @@
 //! | [`Polled`], [`Kick`], [`wait`] | poll(2) and a pipe | an event |
 //! | [`is_executable`] | mode bits | – |
 //! | [`limit_hit`] | SIGXCPU, SIGXFSZ | – |
+//! | [`exhausted`] | EAGAIN, EMFILE, ENFILE, ENOMEM | memory |
 //! | [`need_tokio_io`] | panics in a runtime without I/O | nothing: no tokio I/O is used |
 
 #[cfg(all(
@@ -35,13 +36,13 @@ use crate::resource_limits::ResourceLimits;
 
 #[cfg(unix)]
 pub(crate) use unix::{
-    InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Source, Watches, is_executable,
-    limit_hit, need_tokio_io, wait,
+    InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Source, Watches, exhausted,
+    is_executable, limit_hit, need_tokio_io, wait,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Source, Watches, is_executable,
-    limit_hit, need_tokio_io, wait,
+    InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Source, Watches, exhausted,
+    is_executable, limit_hit, need_tokio_io, wait,
 };
 
 /// What a source is to its child.

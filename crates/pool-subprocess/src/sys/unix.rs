@@ -24,7 +24,7 @@ use rustix::process::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-pub(crate) use self::launch::Launcher;
+pub(crate) use self::launch::{Launcher, exhausted};
 pub(crate) use self::limits::limit_hit;
 use super::{RawExit, Readiness, Role, Spawned};
 use crate::usage::Usage;

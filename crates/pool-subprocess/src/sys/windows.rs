@@ -79,6 +79,11 @@ impl Launcher {
     }
 }
 
+/// Of what there is no more, if that is the error.
+pub(crate) fn exhausted(error: &io::Error) -> Option<&'static str> {
+    (error.kind() == io::ErrorKind::OutOfMemory).then_some("memory")
+}
+
 fn spawn(launch: Launch<'_>, job: Killer) -> io::Result<Spawned> {
     let mut command = launch.command();
     let [stdin, stdout, stderr] = launch.streams;

@@ -98,13 +98,9 @@ async fn what_cannot_be_started_is_told_by_its_cause() {
         if cfg!(target_os = "linux") {
             // Elsewhere there is no such bound for one argument, or another.
             let error = refused(&pool, puppet(["echo", &"x".repeat(200 * 1024)])).await;
-            let SpawnError::Exec { source, .. } = error else {
-                panic!("{spawner}: {error:?}")
-            };
-            assert_eq!(
-                source.kind(),
-                std::io::ErrorKind::ArgumentListTooLong,
-                "{spawner}"
+            assert!(
+                matches!(error, SpawnError::TooLong { .. }),
+                "{spawner}: {error:?}"
             );
         }
         // Nothing of these is left, and the next one starts.
@@ -127,10 +123,7 @@ async fn a_program_that_is_still_being_written_is_tried_again() {
         .open(&program)
         .expect("it is ours");
     let error = refused(&pool, Command::new(&program).arg("echo")).await;
-    let SpawnError::Exec { source, .. } = error else {
-        panic!("{error:?}")
-    };
-    assert_eq!(source.kind(), std::io::ErrorKind::ExecutableFileBusy);
+    assert!(matches!(error, SpawnError::Busy { .. }), "{error:?}");
     let writer = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(1));
         drop(open);
@@ -288,6 +281,44 @@ mod on_linux {
                 panic!("{text}")
             };
             assert_eq!((group, session == pid), (pid, is_own), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_there_is_no_more_of_is_named_and_nothing_is_lost() {
+        alone("spawner::on_linux::run_without_descriptors");
+    }
+
+    #[tokio::test]
+    #[ignore = "the other half of the test above, which starts it alone"]
+    async fn run_without_descriptors() {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        for spawner in SPAWNERS {
+            let pool = pool(spawner);
+            assert_eq!(text(&pool, puppet(["echo", "on"])).await.trim_end(), "on");
+            let limit = Rlimit {
+                current: Some(100),
+                maximum: rustix::process::getrlimit(Resource::Nofile).maximum,
+            };
+            setrlimit(Resource::Nofile, limit).expect("it is lower");
+            let mut files = Vec::new();
+            while let Ok(file) = File::open("/dev/null") {
+                files.push(file);
+            }
+            for _ in 0..3 {
+                let error = refused(&pool, puppet(["echo"])).await;
+                let SpawnError::Exhausted { what, .. } = error else {
+                    panic!("{spawner}: {error:?}")
+                };
+                assert_eq!(what, "descriptors for this process", "{spawner}");
+            }
+            drop(files);
+            assert_eq!(pool.status().in_use, 0, "{spawner}");
+            assert_eq!(
+                text(&pool, puppet(["echo", "on"])).await.trim_end(),
+                "on",
+                "{spawner}"
+            );
         }
     }
 

@@ -134,6 +134,17 @@ fn spawn_by_std(launch: Launch<'_>) -> Result<Spawned, Fault> {
     Ok(spawned(process, ours))
 }
 
+/// Of what there is no more, if that is the error.
+pub(crate) fn exhausted(error: &io::Error) -> Option<&'static str> {
+    Some(match error.raw_os_error()? {
+        libc::EAGAIN => "processes",
+        libc::EMFILE => "descriptors for this process",
+        libc::ENFILE => "descriptors",
+        libc::ENOMEM => "memory",
+        _ => return None,
+    })
+}
+
 /// In the child, before it executes its program: system calls only.
 fn become_user(identity: &Identity) -> io::Result<()> {
     let check = |result: libc::c_int| match result {
