@@ -30,7 +30,7 @@ pub(crate) fn run(options: &Options) -> Result {
     }
     let mark = Mark::new();
     mark.on(tests(options)).run()?;
-    if has_spawners(&options.packages) {
+    if has_spawners(options) {
         let packages = [SPAWNS.to_owned()];
         let again = select(runner(), &packages).args(&options.args);
         mark.on(again.env("POOL_SPAWNER", "std")).run()?;
@@ -50,8 +50,12 @@ pub(crate) fn lacks_puppet(packages: &[String]) -> bool {
 /// The package that has two ways to start a child on Linux.
 const SPAWNS: &str = "pool-subprocess";
 
-fn has_spawners(packages: &[String]) -> bool {
-    let is_chosen = packages.is_empty() || packages.iter().any(|name| name == SPAWNS);
+fn has_spawners(options: &Options) -> bool {
+    // What is chosen of all packages may be nothing of this one, which runners take for a mistake.
+    let is_chosen = match options.packages.as_slice() {
+        [] => options.args.is_empty(),
+        some => some.iter().any(|name| name == SPAWNS),
+    };
     std::env::consts::OS == "linux" && is_chosen
 }
 
