@@ -59,6 +59,17 @@ pub(super) enum Failure {
     At(Step, io::Error),
 }
 
+impl Failure {
+    /// Of one of the two calls that not every system has.
+    fn of_call(errno: c_int) -> Self {
+        let error = io::Error::from_raw_os_error(errno);
+        match errno {
+            libc::ENOSYS | libc::EPERM | libc::EINVAL => Self::Refused(error),
+            _ => Self::At(Step::Unknown, error),
+        }
+    }
+}
+
 /// A child that executes its program.
 pub(super) struct Born {
     pub(super) pid: Pid,
@@ -110,11 +121,7 @@ pub(super) fn start(plan: &Plan, stack: &mut Stack) -> Result<Born, Failure> {
     set_signals_blocked(before);
     let positive = c_int::try_from(result).ok().filter(|pid| *pid > 0);
     let Some(pid) = positive.and_then(Pid::from_raw) else {
-        let error = io::Error::from_raw_os_error(errno(result));
-        return Err(match error.raw_os_error() {
-            Some(libc::ENOSYS | libc::EPERM | libc::EINVAL) => Failure::Refused(error),
-            _ => Failure::At(Step::Unknown, error),
-        });
+        return Err(Failure::of_call(errno(result)));
     };
     // SAFETY: the kernel has just opened it for us.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -124,9 +131,10 @@ pub(super) fn start(plan: &Plan, stack: &mut Stack) -> Result<Born, Failure> {
     }
     // It has exited, so this does not wait. It is ours, and told nobody of its end.
     let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
-    let error = io::Error::from_raw_os_error(plan.errno.load(Ordering::Relaxed));
+    let errno = plan.errno.load(Ordering::Relaxed);
+    let error = io::Error::from_raw_os_error(errno);
     Err(match step {
-        UNSHARED => Failure::Refused(error),
+        UNSHARED => Failure::of_call(errno),
         LIMITED => Failure::At(Step::Limits, error),
         NAMED => Failure::At(Step::Identity, error),
         MOVED => Failure::At(Step::Dir, error),
@@ -194,7 +202,7 @@ unsafe fn prepare(plan: &Plan) -> (c_int, c_int) {
     }
     let [stdin, stdout, stderr] = plan.streams;
     for (source, stream) in [(stdin, 0), (stdout, 1), (stderr, 2)] {
-        // SAFETY: as above; the sources are above 2, so that none is overwritten before it is used.
+        // SAFETY: as above; the sources are above 2, or in place already, so that none is overwritten before its use.
         let result = unsafe { connect(source, stream) };
         if result < 0 {
             return (CONNECTED, errno(result));
