@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cross::Cross;
-use crate::shell::{Result, fail};
+use crate::shell::Result;
 use crate::windows::PACKAGES;
 
 /// Compile the libraries for Linux on AArch64 (no linker, no such machine needed).
@@ -18,13 +18,7 @@ pub(crate) struct Options {}
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
 pub(crate) fn run(_: &Options) -> Result {
-    let Some(cross) = Cross::find(TARGET) else {
-        return fail(format!(
-            "no compiler for {TARGET}: say `rustup target add {TARGET}`, or on Debian \
-             `apt-get install rustc-web rust-web-src`"
-        ));
-    };
-    cross
+    Cross::need(TARGET)?
         .cargo(&["build", "--lib", "--all-features"])
         .args(PACKAGES.into_iter().flat_map(|name| ["--package", name]))
         .run()

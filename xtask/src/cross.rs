@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::shell::Cmd;
+use crate::shell::{Cmd, Result, fail};
 use crate::workspace;
 
 /// Debian puts its own rustc here, hidden on PATH by rustup's where there are both.
@@ -41,6 +41,17 @@ impl Cross {
                 target,
                 std: Std::FromSource { rustc },
             })
+    }
+
+    /// The same, or how to get one.
+    pub(crate) fn need(target: &'static str) -> Result<Self> {
+        match Self::find(target) {
+            Some(cross) => Ok(cross),
+            None => fail(format!(
+                "no compiler for {target}: say `rustup target add {target}`, or on Debian \
+                 `apt-get install rustc-web rust-web-src`"
+            )),
+        }
     }
 
     /// `cargo SUBCOMMAND…` for this target, in a target directory of its own.

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cross::Cross;
-use crate::shell::{Result, fail};
+use crate::shell::Result;
 use crate::windows::PACKAGES;
 
 /// Type-check the libraries and their tests for macOS (no linker, no Mac needed).
@@ -17,13 +17,7 @@ pub(crate) struct Options {}
 const TARGET: &str = "aarch64-apple-darwin";
 
 pub(crate) fn run(_: &Options) -> Result {
-    let Some(cross) = Cross::find(TARGET) else {
-        return fail(format!(
-            "no compiler for {TARGET}: say `rustup target add {TARGET}`, or on Debian \
-             `apt-get install rustc-web rust-web-src`"
-        ));
-    };
-    cross
+    Cross::need(TARGET)?
         .cargo(&["check", "--tests", "--all-features"])
         .args(PACKAGES.into_iter().flat_map(|name| ["--package", name]))
         .run()

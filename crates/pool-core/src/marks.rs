@@ -17,6 +17,7 @@ pub(crate) const MARKS: usize = 63;
 
 const SLOW: u64 = 1 << 63;
 
+/// See the module's documentation.
 pub(crate) struct Marks(Word);
 
 /// Aligned so that two of them share no cache line, nor a pair of lines that is fetched together.

@@ -46,8 +46,8 @@ impl Child {
         self.running.pid
     }
 
-    /// Its input, to be written while it runs, once: if it is [`Stdin::Piped`](crate::Stdin::Piped). As long as nobody
-    /// has taken it, the child's input does not end before the child is dropped or waited for.
+    /// The writer to its input, once: if it is [`Stdin::Piped`](crate::Stdin::Piped), and not a dry run. As long as
+    /// nobody has taken it, the child's input does not end before the child is dropped or waited for.
     pub fn take_stdin(&mut self) -> Option<ChildStdin> {
         self.stdin.take()
     }
@@ -93,10 +93,10 @@ impl Child {
     ///
     /// Lines that were not taken stay in their queue for [`next_line`](Self::next_line). What finds no room
     /// there from now on is dropped and counted in [`Outcome::lines_dropped`], so that a child that writes
-    /// much does not wait for a reader that waits for it.
+    /// much does not wait for a reader that waits for it. An input that nobody has [taken](Self::take_stdin) ends.
     ///
     /// # Errors
-    /// [`RunError::Lost`] if it could not be followed to its end.
+    /// [`RunError::Lost`] if it could not be followed to its end, [`RunError::Stuck`] if it does not die.
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.

@@ -96,8 +96,8 @@ pub enum Output {
     Inherit,
     /// Nowhere.
     Null,
-    /// Where standard output goes, through the same pipe, so that what comes out is in the order in which it was written:
-    /// for standard error only. All of it counts as standard output.
+    /// Where standard output goes, through the same pipe, so that what comes out is in the order in which it was
+    /// written: for standard error only. All of it counts as standard output.
     Merged,
 }
 
@@ -273,7 +273,7 @@ impl Command {
         self
     }
 
-    /// Runs it as this user, by number, with no supplementary groups. Only the superuser may say anybody else than it is.
+    /// Runs it as this user, by number, with no supplementary groups. Only the superuser may name anybody.
     ///
     /// # Platform
     /// Unix; elsewhere the start fails with [`SpawnError::Identity`], as for [`group`](Self::group) and
@@ -283,13 +283,19 @@ impl Command {
         self
     }
 
-    /// Runs it with this group, by number, and no supplementary ones.
+    /// Runs it with this group, by number, and no supplementary ones. Only the superuser may.
+    ///
+    /// # Platform
+    /// As for [`user`](Self::user).
     pub fn group(mut self, group: u32) -> Self {
         self.identity.group = Some(group);
         self
     }
 
     /// The permissions that files made by it do not have, such as `0o077`.
+    ///
+    /// # Platform
+    /// As for [`user`](Self::user).
     pub fn umask(mut self, mask: u32) -> Self {
         self.identity.umask = Some(mask);
         self
@@ -408,7 +414,7 @@ impl From<CommandLine> for String {
     }
 }
 
-fn no_nul(text: &OsStr, place: impl FnOnce() -> String) -> Result<(), SpawnError> {
+pub(crate) fn no_nul(text: &OsStr, place: impl FnOnce() -> String) -> Result<(), SpawnError> {
     if text.as_encoded_bytes().contains(&0) {
         Err(SpawnError::Nul { place: place() })
     } else {

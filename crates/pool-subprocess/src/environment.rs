@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
+use crate::command::no_nul;
 use crate::error::SpawnError;
 
 /// A command's environment as data. The last word on a variable counts.
@@ -119,11 +120,9 @@ impl Environment {
             if name.is_empty() || name.as_encoded_bytes().contains(&b'=') {
                 return Err(SpawnError::VariableName { name: name.clone() });
             }
-            let has_nul = |text: &OsStr| text.as_encoded_bytes().contains(&0);
-            if has_nul(name) || value.as_deref().is_some_and(has_nul) {
-                let place = format!("the environment variable {:?}", name.to_string_lossy());
-                return Err(SpawnError::Nul { place });
-            }
+            let place = || format!("the environment variable {:?}", name.to_string_lossy());
+            no_nul(name, place)?;
+            no_nul(value.as_deref().unwrap_or_default(), place)?;
         }
         Ok(())
     }

@@ -142,7 +142,7 @@ pub enum SpawnError {
         /// What the system says.
         source: Arc<io::Error>,
     },
-    /// The file is open for writing, and was so when it was tried again for some milliseconds (Linux).
+    /// The file is open for writing (Linux), and was so when it was tried again for some milliseconds; std tries once.
     #[error("{} is still being written", program.display())]
     Busy {
         /// The file.
@@ -217,8 +217,8 @@ pub enum RunError {
         /// What the system says.
         source: Arc<io::Error>,
     },
-    /// It was killed, and is not dead ten seconds later: it sleeps uninterruptibly in the system. Its slot stays taken until
-    /// it is.
+    /// It was killed, and is not dead ten seconds later: it sleeps uninterruptibly in the system. Its slot stays taken
+    /// until it is.
     #[error("`{command}` was killed and does not die")]
     Stuck {
         /// The command line.

@@ -52,7 +52,8 @@ pub enum Stage {
     TerminateUnavailable,
     /// The tree was killed: SIGKILL on Unix, the end of the job on Windows.
     Kill,
-    /// The child did not die within ten seconds of the kill.
+    /// The child did not die within ten seconds of the kill: whoever waits for it gets
+    /// [`RunError::Stuck`](crate::RunError::Stuck) then, and no outcome.
     Stuck,
 }
 

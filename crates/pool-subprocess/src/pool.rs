@@ -144,7 +144,8 @@ impl Builder {
     }
 
     /// Each slot lends a value of its own in this environment variable: the number of a GPU, a port. The first slot
-    /// has the first value. A command that says something of the variable itself is not lent it.
+    /// has the first value. A command that says something of the variable itself is not lent it. Fewer values than
+    /// slots are an error of [`build`](Self::build).
     pub fn slot_env<V: Into<OsString>>(
         mut self,
         name: impl Into<OsString>,
@@ -173,8 +174,9 @@ impl Builder {
     /// Builds the pool and starts its thread.
     ///
     /// # Errors
-    /// [`BuildError`] names the limit that is out of its range, a `POOL_RUN_MODE` or a `POOL_SPAWNER` that is none, or
-    /// why the thread could not be started or descriptors not be reserved.
+    /// [`BuildError`] names the limit that is out of its range, a `POOL_RUN_MODE` or a `POOL_SPAWNER` that is none, a
+    /// variable with too few values for its slots, or why the thread could not be started or descriptors not be
+    /// reserved.
     pub fn build(self) -> Result<SubprocessPool, BuildError> {
         let mode = match self.mode {
             Some(mode) => Some(mode),

@@ -8,13 +8,13 @@ use crate::error::UnknownSpawner;
 /// By which way children are started.
 ///
 /// Chosen when a pool is built ([`Builder::spawner`](crate::Builder::spawner)), else by `POOL_SPAWNER`, else
-/// [`Auto`](Self::Auto). Whichever it is, commands behave the same; what differs is how long a start takes. The way in
-/// force is told as a `tracing` event at the pool's first start.
+/// [`Auto`](Self::Auto). The way in force is told as a `tracing` event at the pool's first start.
 ///
 /// # Platform
 /// On Linux on x86-64 and AArch64, `Auto` clones a child that shares the host's memory until it executes its program
 /// (`clone3` and `close_range`, Linux 5.9): its price depends neither on the host's memory nor on its open
-/// descriptors. Where the system does not know these calls or a filter refuses them, and everywhere else, `Auto` is
+/// descriptors, and the child has none of these, and a session of its own unless it shares the host's input. By `Std` it
+/// has a process group, and the host's descriptors that are not close-on-exec. Where the system does not know these calls or a filter refuses them, and everywhere else, `Auto` is
 /// `Std`. For this a pool keeps three descriptors with low numbers for each processor, up to four, and one more.
 ///
 /// # Examples

@@ -29,8 +29,8 @@ use crate::subject::Subject;
 use crate::sys::{self, InputPipe, OutputPipe, RawExit, Readiness, Role, Source, Spawned};
 use crate::usage::Usage;
 
-/// What one read takes at most: a quarter of what a pipe holds, where that can be chosen. The buffer lives for one poll, so that a child
-/// that is silent costs no memory.
+/// What one read takes at most: a quarter of what a pipe holds, where that can be chosen. The buffer lives for one
+/// poll, so that a child that is silent costs no memory.
 const READ_BYTES: usize = 64 * 1024;
 
 /// What is read of a stream after the exit though its consumer has no room: more than a pipe holds, so that

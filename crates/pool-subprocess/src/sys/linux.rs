@@ -58,7 +58,8 @@ pub(super) enum Refusal {
 }
 
 impl Cloner {
-    /// Room for as many starts at a time as there are processors, up to 4; more is made as it is needed, and not kept.
+    /// Room for as many starts at a time as there are processors, up to 4; more is made as it is needed, and not
+    /// kept.
     pub(super) fn new() -> io::Result<Self> {
         let null: OwnedFd = File::options()
             .read(true)
@@ -197,19 +198,7 @@ impl Workspace {
             step: AtomicI32::new(0),
             errno: AtomicI32::new(0),
         };
-        let mut pauses = BUSY_PAUSES.into_iter();
-        let born = loop {
-            match window::start(&plan(), &mut self.stack) {
-                Ok(born) => break born,
-                Err(Failure::Refused(error)) => return Err(Refusal::Refused(error)),
-                Err(Failure::At(step, error)) => {
-                    match pauses.next().filter(|_| is_busy(step, &error)) {
-                        Some(pause) => std::thread::sleep(pause),
-                        None => return Err(Refusal::Failed(Fault { step, error })),
-                    }
-                }
-            }
-        };
+        let born = patiently(|| window::start(&plan(), &mut self.stack))?;
         let process = Process::new(born.pid, born.pidfd);
         Ok(unix::spawned(process, ours))
     }
@@ -227,6 +216,23 @@ impl Workspace {
             }
         }
         Ok(())
+    }
+}
+
+/// Once, and again as long as the program file is busy, for some milliseconds.
+fn patiently<T>(mut start: impl FnMut() -> Result<T, Failure>) -> Result<T, Refusal> {
+    let mut pauses = BUSY_PAUSES.into_iter();
+    loop {
+        match start() {
+            Ok(started) => return Ok(started),
+            Err(Failure::Refused(error)) => return Err(Refusal::Refused(error)),
+            Err(Failure::At(step, error)) => {
+                match pauses.next().filter(|_| is_busy(step, &error)) {
+                    Some(pause) => std::thread::sleep(pause),
+                    None => return Err(Refusal::Failed(Fault { step, error })),
+                }
+            }
+        }
     }
 }
 
@@ -250,5 +256,35 @@ impl std::fmt::Debug for Workspace {
         f.debug_struct("Workspace")
             .field("streams", &self.streams)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often it was tried, and what came of it, if so many tries fail like this.
+    fn tries(failures: usize, errno: i32) -> (usize, bool) {
+        let mut tries = 0;
+        let result = patiently(|| {
+            tries += 1;
+            let error = io::Error::from_raw_os_error(errno);
+            if tries > failures {
+                Ok(())
+            } else {
+                Err(Failure::At(Step::Exec, error))
+            }
+        });
+        (tries, result.is_ok())
+    }
+
+    /// Private, because nothing outside knows when the first try has failed.
+    #[test]
+    fn a_busy_program_is_tried_again_and_no_other_failure() {
+        assert_eq!(tries(0, 0), (1, true));
+        assert_eq!(tries(2, libc::ETXTBSY), (3, true));
+        let all = BUSY_PAUSES.len() + 1;
+        assert_eq!(tries(all, libc::ETXTBSY), (all, false));
+        assert_eq!(tries(1, libc::ENOENT), (1, false));
     }
 }

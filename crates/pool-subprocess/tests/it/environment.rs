@@ -1,7 +1,5 @@
 //! What a child finds in its environment, and who sees it.
 
-use std::sync::Arc;
-
 use pool_subprocess::{BuildError, RunMode, SubprocessPool};
 
 use crate::puppets::{pool, puppet, skipped};
@@ -58,16 +56,15 @@ async fn each_slot_lends_a_value_of_its_own() {
     let builder = SubprocessPool::builder()
         .max_size(3)
         .slot_env("DEVICE", values);
-    let pool = Arc::new(builder.build().expect("there are enough"));
-    // All at once, so that each has a slot of its own.
-    let words = ["seq", "env", "DEVICE", "--then", "sleep", "0.3"];
-    let runs: Vec<_> = values
-        .iter()
-        .map(|_| tokio::spawn(pool.run(puppet(words)).into_future()))
-        .collect();
+    let pool = builder.build().expect("there are enough");
+    let mut slots = Vec::new();
+    for _ in values {
+        slots.push(pool.acquire_subprocess().await.expect("a slot"));
+    }
     let mut seen = Vec::new();
-    for run in runs {
-        let outcome = run.await.expect("no panic").expect("it runs");
+    for slot in slots {
+        let mut child = slot.spawn(puppet(["env", "DEVICE"])).expect("it starts");
+        let outcome = child.wait().await.expect("it runs");
         seen.push(outcome.stdout().to_string_lossy().trim_end().to_owned());
     }
     seen.sort_unstable();
