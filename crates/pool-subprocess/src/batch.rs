@@ -15,6 +15,7 @@ use crate::error::RunError;
 use crate::events::{Event, Events};
 use crate::launch::Launch;
 use crate::outcome::Outcome;
+use crate::outlet::Delivery;
 use crate::pool::{SlotError, SlotManager, SubprocessPool};
 
 /// The commands of an iterator, each run as soon as a slot is free: a [`Stream`] of `(index, event)`, or
@@ -197,7 +198,7 @@ impl<I: Iterator<Item = Command>> RunAll<I> {
             self.next_index += 1;
             let launch = Launch::new(self.pool.clone(), command, self.caller);
             let launch = if self.lines {
-                launch.with_lines()
+                launch.with_lines(Delivery::Backpressure)
             } else {
                 launch
             };

@@ -7,9 +7,10 @@ use crate::command::OnDrop;
 use crate::error::RunError;
 use crate::inlet::ChildStdin;
 use crate::lifecycle::Cause;
-use crate::line::Line;
+use crate::line::LineRef;
 use crate::monitor::{Attachment, End, Next, Request};
 use crate::outcome::Outcome;
+use crate::outlet::{Delivery, Lines};
 use crate::pool::Slot;
 use crate::start::Started;
 
@@ -56,14 +57,7 @@ impl Child {
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
-    pub async fn next_line(&mut self) -> Option<Line> {
-        if self.end.is_some() {
-            // What was queued before `wait` took the end is still there.
-            return match poll_fn(|cx| self.running.poll_next(cx)).await {
-                Next::Line(line) => Some(line),
-                Next::End(_) | Next::Nothing => None,
-            };
-        }
+    pub async fn next_line(&mut self) -> Option<LineRef<'_>> {
         let next = poll_fn(|cx| self.running.poll_next(cx)).await;
         self.line(next)
     }
@@ -73,20 +67,30 @@ impl Child {
     /// # Blocking
     /// Blocks the thread until there is one. Not for a thread of a current-thread runtime that drives the
     /// child: it would wait for itself.
-    pub fn next_line_blocking(&mut self) -> Option<Line> {
+    pub fn next_line_blocking(&mut self) -> Option<LineRef<'_>> {
         let next = self.running.wait_next();
         self.line(next)
     }
 
-    fn line(&mut self, next: Next) -> Option<Line> {
+    fn line(&mut self, next: Next) -> Option<LineRef<'_>> {
         match next {
-            Next::Line(line) => Some(line),
+            Next::Line => self.running.line(),
             Next::End(end) => {
-                self.end = Some(end);
+                self.end = Some(*end);
                 None
             }
             Next::Nothing => None,
         }
+    }
+
+    /// What happens when [`next_line`](Self::next_line) is called too rarely; backpressure by default.
+    pub fn set_delivery(&mut self, delivery: Delivery) {
+        self.running.set_delivery(delivery);
+    }
+
+    /// One more consumer of its lines, from now on.
+    pub fn subscribe(&mut self, delivery: Delivery) -> Lines {
+        self.running.subscribe(delivery)
     }
 
     /// Waits until it has ended and is reaped; may be called again.

@@ -12,6 +12,8 @@ use crate::error::SpawnError;
 use crate::identity::Identity;
 use crate::program::Program;
 use crate::resource_limits::ResourceLimits;
+use crate::scratch::Scratch;
+use crate::tee::Tee;
 
 /// A program to run, with all that it needs.
 ///
@@ -53,6 +55,12 @@ pub struct Command {
     pub(crate) grace: Duration,
     pub(crate) on_drop: OnDrop,
     #[cfg_attr(feature = "serde", serde(default))]
+    pub(crate) scratch: Option<Scratch>,
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub(crate) tee: Tee,
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub(crate) progress_lines: bool,
+    #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) limits: ResourceLimits,
     #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) identity: Identity,
@@ -90,6 +98,24 @@ pub enum Output {
     },
     /// Line by line to whoever listens; only counted in the outcome.
     Lines,
+    /// As it is read, in pieces of up to 64 KiB that end anywhere, to whoever listens: for what is not text. Each piece
+    /// comes as a [`Line`](crate::Line) with [`LineEnd::Raw`](crate::LineEnd::Raw). Only counted in the outcome.
+    Raw,
+    /// As [`Capture`](Self::Capture), but through a pseudo-terminal, so that the program writes as it does for people:
+    /// line by line, in colours. For standard output only; standard error can be [`Merged`](Self::Merged) into it. It
+    /// translates nothing, and is the child's controlling terminal unless the child shares the host's input.
+    ///
+    /// # Platform
+    /// Unix; elsewhere the start fails with [`SpawnError::Pty`](crate::SpawnError::Pty). Without an own clone the child is
+    /// started by std's fork.
+    Pty {
+        /// The most bytes that are kept.
+        limit: usize,
+        /// Its height in lines.
+        rows: u16,
+        /// Its width in columns.
+        columns: u16,
+    },
     /// Into a file, relative to the host's directory, which is created or cut to nothing.
     File(PathBuf),
     /// Where the host's own output goes.
@@ -104,6 +130,16 @@ pub enum Output {
 impl Output {
     /// 1 MiB.
     pub const DEFAULT_LIMIT: usize = 1 << 20;
+
+    /// A pseudo-terminal of 24 lines of 80 columns, of whose output 1 MiB is kept.
+    #[must_use]
+    pub fn pty() -> Self {
+        Self::Pty {
+            limit: Self::DEFAULT_LIMIT,
+            rows: 24,
+            columns: 80,
+        }
+    }
 }
 
 impl Default for Output {
@@ -166,6 +202,9 @@ impl Command {
             timeout: None,
             grace: Self::DEFAULT_GRACE,
             on_drop: OnDrop::default(),
+            scratch: None,
+            tee: Tee::default(),
+            progress_lines: false,
             limits: ResourceLimits::default(),
             identity: Identity::default(),
         }
@@ -227,6 +266,29 @@ impl Command {
     /// The working directory.
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
+        self.scratch = None;
+        self
+    }
+
+    /// A fresh directory as the working directory, in the system's directory for temporary files, for the child's user
+    /// alone. It is removed with all that is in it when the child's tree is gone, before the run has ended.
+    ///
+    /// A host that is killed leaves it behind.
+    pub fn scratch_dir(mut self) -> Self {
+        self.dir = None;
+        self.scratch = Some(Scratch {
+            keep_on_failure: false,
+        });
+        self
+    }
+
+    /// The same, but kept if the run is no [success](crate::Outcome::success):
+    /// [`Outcome::scratch_dir`](crate::Outcome::scratch_dir) tells where it is.
+    pub fn scratch_dir_kept_on_failure(mut self) -> Self {
+        self.dir = None;
+        self.scratch = Some(Scratch {
+            keep_on_failure: true,
+        });
         self
     }
 
@@ -245,6 +307,30 @@ impl Command {
     /// Where standard error goes; captured up to 1 MiB by default.
     pub fn stderr(mut self, output: Output) -> Self {
         self.stderr = output;
+        self
+    }
+
+    /// A carriage return without a line feed ends a line too, with [`LineEnd::CarriageReturn`](crate::LineEnd), so that
+    /// a progress bar arrives while it moves.
+    pub fn progress_lines(mut self) -> Self {
+        self.progress_lines = true;
+        self
+    }
+
+    /// Writes a copy of standard output to a file, which is created or cut to nothing, beside whatever else happens to
+    /// it. Whole lines at a time, and all of it before the run has ended; a disk that is slow makes the child wait. A
+    /// file that cannot be written to the end does not fail the run: see [`Outcome::tee_error`](crate::Outcome::tee_error).
+    ///
+    /// Only for output that passes through the host: [`Output::Capture`], [`Lines`](Output::Lines), [`Raw`](Output::Raw)
+    /// or [`Pty`](Output::Pty).
+    pub fn tee_stdout(mut self, file: impl Into<PathBuf>) -> Self {
+        self.tee.stdout = Some(file.into());
+        self
+    }
+
+    /// The same of standard error. The file may be the same.
+    pub fn tee_stderr(mut self, file: impl Into<PathBuf>) -> Self {
+        self.tee.stderr = Some(file.into());
         self
     }
 
@@ -330,6 +416,10 @@ impl Command {
         if self.stdout == Output::Merged {
             return Err(SpawnError::MergedStdout);
         }
+        if let Output::Pty { .. } = self.stderr {
+            return Err(SpawnError::PtyStderr);
+        }
+        self.tee.check(self)?;
         if let Some(dir) = &self.dir {
             no_nul(dir.as_os_str(), || "the working directory".to_owned())?;
         }
@@ -354,6 +444,9 @@ impl fmt::Debug for Command {
             .field("stdin", &self.stdin)
             .field("stdout", &self.stdout)
             .field("stderr", &self.stderr)
+            .field("progress_lines", &self.progress_lines)
+            .field("tee", &self.tee)
+            .field("scratch", &self.scratch)
             .field("timeout", &self.timeout)
             .field("grace", &self.grace)
             .field("on_drop", &self.on_drop)

@@ -78,6 +78,27 @@ pub enum SpawnError {
     /// Standard output is to go where standard output goes.
     #[error("standard output cannot be merged: only standard error can, into it")]
     MergedStdout,
+    /// Standard error is to have a terminal of its own.
+    #[error("standard error has no terminal of its own: it can be merged into standard output's")]
+    PtyStderr,
+    /// Output is to be copied that does not pass through the host.
+    #[error("{stream} cannot be copied to a file: it does not pass through the host")]
+    TeeUnread {
+        /// `stdout` or `stderr`.
+        stream: &'static str,
+    },
+    /// No fresh directory could be made.
+    #[error("failed to make a scratch directory")]
+    Scratch {
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
+    /// The system has no pseudo-terminal, or none any more.
+    #[error("failed to open a pseudo-terminal")]
+    Pty {
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
     /// An environment variable's name that no system takes.
     #[error("{name:?} is not a name for an environment variable")]
     VariableName {
@@ -153,7 +174,7 @@ pub enum SpawnError {
     /// There are no more of these at the moment. The slot is free again, and a later try may do.
     #[error("the system has no more {what}")]
     Exhausted {
-        /// Processes, descriptors, memory.
+        /// Processes, threads, descriptors, memory.
         what: &'static str,
         /// What the system says.
         source: Arc<io::Error>,

@@ -13,6 +13,7 @@ use crate::lifecycle::Cause;
 use crate::line::Line;
 use crate::monitor::{Attachment, Next, Request};
 use crate::outcome::Outcome;
+use crate::outlet::Delivery;
 use crate::pool::{Slot, SlotError};
 
 /// One thing that happened to a command.
@@ -105,8 +106,8 @@ impl Events {
     }
 
     /// Of a child that was started without lines.
-    pub(crate) fn running(running: Attachment) -> Self {
-        running.start_delivery();
+    pub(crate) fn running(running: Attachment, delivery: Delivery) -> Self {
+        running.set_delivery(delivery);
         Self {
             stage: Stage::launched(Ok(running)),
         }
@@ -128,10 +129,10 @@ impl Events {
             self.stage = Stage::launched(launch.wait());
         }
         match &mut self.stage {
-            Stage::Running(running) => {
-                let next = running.wait_next();
-                self.event(next)
-            }
+            Stage::Running(running) => match running.wait_next() {
+                Next::Line => running.line().map(|line| Event::Line(line.to_line())),
+                next => self.end(next),
+            },
             _ => self.step(),
         }
     }
@@ -176,10 +177,10 @@ impl Events {
             }
         }
         match &mut self.stage {
-            Stage::Running(running) => {
-                let next = ready!(running.poll_next(cx));
-                Poll::Ready(self.event(next))
-            }
+            Stage::Running(running) => Poll::Ready(match ready!(running.poll_next(cx)) {
+                Next::Line => running.line().map(|line| Event::Line(line.to_line())),
+                next => self.end(next),
+            }),
             _ => Poll::Ready(self.step()),
         }
     }
@@ -201,17 +202,11 @@ impl Events {
         }
     }
 
-    fn event(&mut self, next: Next) -> Option<Event> {
+    fn end(&mut self, next: Next) -> Option<Event> {
+        self.stage = Stage::Ended;
         match next {
-            Next::Line(line) => Some(Event::Line(line)),
-            Next::End(end) => {
-                self.stage = Stage::Ended;
-                Some(Event::Ended(end))
-            }
-            Next::Nothing => {
-                self.stage = Stage::Ended;
-                None
-            }
+            Next::End(end) => Some(Event::Ended(*end)),
+            Next::Line | Next::Nothing => None,
         }
     }
 }

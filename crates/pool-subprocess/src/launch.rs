@@ -2,6 +2,7 @@
 //! do both.
 
 use std::future::Future;
+use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use pool_core::{AcquireOwned, Priority};
 
 use crate::command::{Command, CommandLine, OnDrop};
 use crate::error::RunError;
-use crate::monitor::{Attachment, Delivery, SlotAtEnd};
+use crate::monitor::{Attachment, SlotAtEnd};
+use crate::outlet::{Delivery, Outlet};
 use crate::pool::{Slot, SlotError, SlotManager, SubprocessPool, now};
 use crate::start::{self, Start};
 
@@ -24,7 +26,8 @@ pub(crate) struct Launch {
     pub(crate) deadline: Option<Duration>,
     pub(crate) priority: Priority,
     pub(crate) on_drop: OnDrop,
-    delivery: Delivery,
+    delivery: Option<Delivery>,
+    pub(crate) outlets: Vec<Outlet>,
     caller: &'static Location<'static>,
     acquire: Option<AcquireOwned<SlotManager>>,
     begun: Option<Instant>,
@@ -42,15 +45,16 @@ impl Launch {
             priority: Priority::default(),
             on_drop: command.on_drop,
             command,
-            delivery: Delivery::Off,
+            delivery: None,
+            outlets: Vec::new(),
             caller,
             acquire: None,
             begun: None,
         }
     }
 
-    pub(crate) fn with_lines(mut self) -> Self {
-        self.delivery = Delivery::Backpressure;
+    pub(crate) fn with_lines(mut self, delivery: Delivery) -> Self {
+        self.delivery = Some(delivery);
         self
     }
 
@@ -124,6 +128,7 @@ impl Launch {
             .and_then(|(begun, deadline)| begun.checked_add(deadline));
         let start = Start {
             delivery: self.delivery,
+            outlets: mem::take(&mut self.outlets),
             slot_at_end: SlotAtEnd::Freed,
             deadline_at,
             blocking,

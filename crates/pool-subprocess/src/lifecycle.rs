@@ -50,11 +50,23 @@ pub enum Stage {
     Terminate,
     /// The system has no way to ask this child (Windows without a console); the next stage came at once.
     TerminateUnavailable,
+    /// The child's input was closed, which is another way to ask: only if it came from memory or from a writer and was
+    /// still open.
+    CloseInput,
     /// The tree was killed: SIGKILL on Unix, the end of the job on Windows.
     Kill,
     /// The child did not die within ten seconds of the kill: whoever waits for it gets
     /// [`RunError::Stuck`](crate::RunError::Stuck) then, and no outcome.
     Stuck,
+}
+
+/// What could be done to ask a child to end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    /// By a signal, or Ctrl-Break.
+    pub(crate) signalled: bool,
+    /// By the end of its input, which it could still read from.
+    pub(crate) input_closed: bool,
 }
 
 /// What the driver has to do next.
@@ -140,13 +152,18 @@ impl Lifecycle {
         }
     }
 
-    /// Whether the system could ask at all; if not, the grace period is skipped.
-    pub(crate) fn asked(&mut self, available: bool, now: Instant) -> Action {
-        if available {
-            return Action::None;
+    /// How it was asked; if not at all, the grace period is skipped.
+    pub(crate) fn asked(&mut self, asked: Asked, now: Instant) -> Action {
+        if !asked.signalled {
+            if let Some(last) = self.stages.last_mut() {
+                *last = Stage::TerminateUnavailable;
+            }
         }
-        if let Some(last) = self.stages.last_mut() {
-            *last = Stage::TerminateUnavailable;
+        if asked.input_closed {
+            self.stages.push(Stage::CloseInput);
+        }
+        if asked.signalled || asked.input_closed {
+            return Action::None;
         }
         self.kill(self.cause.unwrap_or(Cause::Cancelled), now)
     }
@@ -282,6 +299,15 @@ pub(crate) fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant>
 mod tests {
     use super::*;
 
+    const SIGNALLED: Asked = Asked {
+        signalled: true,
+        input_closed: false,
+    };
+    const NOT_AT_ALL: Asked = Asked {
+        signalled: false,
+        input_closed: false,
+    };
+
     const GRACE: Duration = Duration::from_secs(5);
 
     fn running(timeout: Option<Duration>) -> (Lifecycle, Instant) {
@@ -311,7 +337,7 @@ mod tests {
         let late = now + Duration::from_secs(1);
         assert_eq!(life.next_tick(), Some(late));
         assert_eq!(life.tick(true, late), Action::Terminate);
-        assert_eq!(life.asked(true, late), Action::None);
+        assert_eq!(life.asked(SIGNALLED, late), Action::None);
         assert_eq!(life.tick(true, late), Action::None);
         assert_eq!(life.tick(true, late + GRACE), Action::Kill);
         assert_eq!(life.cause(), Some(Cause::Timeout));
@@ -330,7 +356,7 @@ mod tests {
     fn where_asking_is_impossible_the_kill_comes_at_once() {
         let (mut life, now) = running(None);
         assert_eq!(life.terminate(Cause::Cancelled, now), Action::Terminate);
-        assert_eq!(life.asked(false, now), Action::Kill);
+        assert_eq!(life.asked(NOT_AT_ALL, now), Action::Kill);
         assert_eq!(life.stages(), [Stage::TerminateUnavailable, Stage::Kill]);
     }
 

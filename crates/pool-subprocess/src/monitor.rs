@@ -3,46 +3,28 @@
 //! A driver goes on whether or not anybody polls the handle, so a deadline is kept even when the consumer
 //! is stuck. Under the lock there is only bookkeeping: wakers are called and slots dropped after it.
 
-use std::collections::VecDeque;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use crate::chunk::{Chunk, LineReader};
 use crate::command::{CommandLine, OnDrop};
 use crate::error::RunError;
 use crate::lifecycle::Cause;
-use crate::line::Line;
+use crate::line::LineRef;
 use crate::outcome::Outcome;
+use crate::outlet::{Delivery, LineQueue, Lines, Outlet, wake};
 use crate::pool::Slot;
 use crate::sys::Killer;
 
 pub(crate) type End = Result<Outcome, RunError>;
-
-/// How many bytes of lines wait for their consumer before the child has to: what a pipe holds, four times.
-const MAX_QUEUED_BYTES: usize = 256 * 1024;
-
-/// What a line costs in the queue beyond its bytes.
-const LINE_OVERHEAD: usize = mem::size_of::<Line>();
 
 /// What the handle wants the driver to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Terminate(Cause),
     Kill(Cause),
-}
-
-/// What happens to the lines of the child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Delivery {
-    /// Nobody wants lines.
-    Off,
-    /// They wait for their consumer; when too many wait, so does the child.
-    Backpressure,
-    /// They wait for their consumer; what comes when too many wait is dropped and counted. For consumers
-    /// that cannot take lines while the child runs.
-    Lossy,
 }
 
 /// Whether the slot is free at the end or goes back to the handle.
@@ -55,8 +37,9 @@ pub(crate) enum SlotAtEnd {
 /// The next thing that a consumer of lines sees.
 #[derive(Debug)]
 pub(crate) enum Next {
-    Line(Line),
-    End(End),
+    /// There is a line for [`Attachment::line`].
+    Line,
+    End(Box<End>),
     /// The end was taken before.
     Nothing,
 }
@@ -64,10 +47,11 @@ pub(crate) enum Next {
 #[derive(Debug)]
 struct State {
     requests: Vec<Request>,
-    delivery: Delivery,
-    lines: VecDeque<Line>,
-    queued_bytes: usize,
-    lines_dropped: u64,
+    /// `None`: the handle wants no lines.
+    delivery: Option<Delivery>,
+    lines: LineQueue,
+    /// The other consumers.
+    outlets: Vec<Outlet>,
     end: Option<End>,
     ended: bool,
     slot: Option<Slot>,
@@ -94,7 +78,8 @@ impl Monitor {
         pid: Option<u32>,
         started: Instant,
         killer: Option<Killer>,
-        delivery: Delivery,
+        delivery: Option<Delivery>,
+        outlets: Vec<Outlet>,
         slot_at_end: SlotAtEnd,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -105,9 +90,8 @@ impl Monitor {
             state: Mutex::new(State {
                 requests: Vec::new(),
                 delivery,
-                lines: VecDeque::new(),
-                queued_bytes: 0,
-                lines_dropped: 0,
+                lines: LineQueue::default(),
+                outlets,
                 end: None,
                 ended: false,
                 slot: None,
@@ -145,36 +129,45 @@ impl Monitor {
 
     /// Whether lines are wanted at all.
     pub(crate) fn wants_lines(&self) -> bool {
-        self.lock().delivery != Delivery::Off
+        let state = self.lock();
+        state.delivery.is_some() || state.outlets.iter().any(Outlet::is_wanted)
     }
 
-    /// Whether the driver may read more output.
+    /// Whether the driver may read more output. If not, it is woken when it may.
     pub(crate) fn has_room(&self) -> bool {
         let state = self.lock();
-        state.delivery != Delivery::Backpressure || state.queued_bytes < MAX_QUEUED_BYTES
+        let is_full = state.delivery == Some(Delivery::Backpressure) && state.lines.is_full();
+        let driver = state.driver.as_ref();
+        !is_full && state.outlets.iter().all(|outlet| outlet.has_room(driver))
     }
 
-    pub(crate) fn deliver(&self, lines: Vec<Line>) {
-        if lines.is_empty() {
-            return;
-        }
+    pub(crate) fn deliver(&self, chunk: Chunk) {
         let mut state = self.lock();
-        for line in lines {
-            let full = state.queued_bytes >= MAX_QUEUED_BYTES;
-            match state.delivery {
-                Delivery::Off => {}
-                Delivery::Lossy if full => state.lines_dropped += 1,
-                Delivery::Lossy | Delivery::Backpressure => {
-                    state.queued_bytes += line.bytes.len() + LINE_OVERHEAD;
-                    state.lines.push_back(line);
-                }
-            }
+        let consumers: Vec<Waker> = state
+            .outlets
+            .iter()
+            .filter_map(|outlet| outlet.deliver(chunk.clone()))
+            .collect();
+        if let Some(delivery) = state.delivery {
+            state.lines.push(chunk, delivery);
+            self.tell_consumer(state);
+        } else {
+            drop(state);
         }
-        self.tell_consumer(state);
+        for consumer in consumers {
+            wake(Some(consumer));
+        }
+    }
+
+    /// No more lines: the consumers beside the handle learn of their end.
+    pub(crate) fn close_outlets(&self) {
+        let outlets = mem::take(&mut self.lock().outlets);
+        drop(outlets);
     }
 
     /// The child is gone: gives up the slot, then tells the consumer.
     pub(crate) fn end(&self, end: End, slot: Option<Slot>) {
+        self.close_outlets();
         let keep = self.lock().slot_at_end == SlotAtEnd::Kept;
         // Freed before anybody learns of the end, so that who waits for it finds the slot free.
         let kept = if keep {
@@ -191,10 +184,10 @@ impl Monitor {
             drop((kept, driver));
             return;
         }
-        let lines_dropped = state.lines_dropped;
-        state.end = Some(end.map(|outcome| Outcome {
-            lines_dropped,
-            ..outcome
+        let lines_dropped = state.lines.dropped();
+        state.end = Some(end.map(|mut outcome| {
+            outcome.facts.lines_dropped = lines_dropped;
+            outcome
         }));
         state.ended = true;
         let late = if state.slot_at_end == SlotAtEnd::Kept {
@@ -210,10 +203,11 @@ impl Monitor {
 
     /// The consumer's end, though the child has none yet: its driver goes on without them, and has the slot.
     pub(crate) fn give_up(&self, end: End) {
+        self.close_outlets();
         let mut state = self.lock();
         state.end = Some(end);
         state.ended = true;
-        state.delivery = Delivery::Off;
+        state.delivery = None;
         state.slot_at_end = SlotAtEnd::Freed;
         self.tell_consumer(state);
     }
@@ -222,10 +216,7 @@ impl Monitor {
         let consumer = state.consumer.take();
         drop(state);
         self.changed.notify_all();
-        if let Some(waker) = consumer {
-            // The consumer's code on the driver's thread: its panic is not the other children's.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-        }
+        wake(consumer);
     }
 
     // What the handle does.
@@ -249,9 +240,9 @@ impl Monitor {
         }
     }
 
-    fn poll_next(&self, cx: &Context<'_>, batch: &mut VecDeque<Line>) -> Poll<Next> {
+    fn poll_next(&self, cx: &Context<'_>, reader: &mut LineReader) -> Poll<Next> {
         let mut state = self.lock();
-        match self.next(state, batch) {
+        match self.next(state, reader) {
             Ok(next) => Poll::Ready(next),
             Err(waiting) => {
                 state = waiting;
@@ -264,10 +255,10 @@ impl Monitor {
     }
 
     /// Blocks the thread.
-    fn wait_next(&self, batch: &mut VecDeque<Line>) -> Next {
+    fn wait_next(&self, reader: &mut LineReader) -> Next {
         let mut state = self.lock();
         loop {
-            match self.next(state, batch) {
+            match self.next(state, reader) {
                 Ok(next) => return next,
                 Err(waiting) => {
                     state = self
@@ -279,24 +270,23 @@ impl Monitor {
         }
     }
 
-    /// The next line, with all that wait behind it in the empty `batch`; or the end; or nothing yet.
+    /// All lines that wait, in the reader that has none; or the end; or nothing yet.
     fn next<'a>(
         &self,
         mut state: MutexGuard<'a, State>,
-        batch: &mut VecDeque<Line>,
+        reader: &mut LineReader,
     ) -> Result<Next, MutexGuard<'a, State>> {
-        mem::swap(&mut state.lines, batch);
-        if let Some(line) = batch.pop_front() {
-            let was_full = mem::take(&mut state.queued_bytes) >= MAX_QUEUED_BYTES;
+        let was_full = state.lines.take(reader);
+        if reader.has_line() {
             let driver = if was_full { state.driver.take() } else { None };
             drop(state);
             if let Some(waker) = driver {
                 waker.wake();
             }
-            return Ok(Next::Line(line));
+            return Ok(Next::Line);
         }
         if let Some(end) = state.end.take() {
-            return Ok(Next::End(end));
+            return Ok(Next::End(Box::new(end)));
         }
         if state.ended {
             Ok(Next::Nothing)
@@ -336,24 +326,31 @@ impl Monitor {
         matches!(&self.lock().end, Some(Ok(outcome)) if outcome.plan().is_some())
     }
 
-    /// The consumer wants lines from now on.
-    pub(crate) fn start_delivery(&self) {
+    /// The consumer wants lines from now on, this way.
+    pub(crate) fn set_delivery(&self, delivery: Delivery) {
         let mut state = self.lock();
-        if state.delivery == Delivery::Off {
-            state.delivery = Delivery::Backpressure;
-        }
-    }
-
-    /// The consumer waits for the end from now on: what finds no room in the queue is dropped.
-    pub(crate) fn stop_backpressure(&self) {
-        let mut state = self.lock();
-        if state.delivery == Delivery::Backpressure {
-            state.delivery = Delivery::Lossy;
-        }
+        state.delivery = Some(delivery);
         let driver = state.driver.take();
         drop(state);
         if let Some(waker) = driver {
             waker.wake();
+        }
+    }
+
+    /// One more consumer, from now on.
+    pub(crate) fn subscribe(&self, delivery: Delivery) -> Lines {
+        let (outlet, lines) = Outlet::new(delivery);
+        let mut state = self.lock();
+        if !state.ended {
+            state.outlets.push(outlet);
+        }
+        lines
+    }
+
+    /// The consumer waits for the end from now on: what finds no room in the queue is dropped.
+    pub(crate) fn stop_backpressure(&self) {
+        if self.lock().delivery.is_some() {
+            self.set_delivery(Delivery::Lossy);
         }
     }
 
@@ -364,7 +361,7 @@ impl Monitor {
     /// Nobody will ask any more.
     fn abandon(&self, on_drop: OnDrop) {
         let mut state = self.lock();
-        state.delivery = Delivery::Off;
+        state.delivery = None;
         state.slot_at_end = SlotAtEnd::Freed;
         let garbage = (
             mem::take(&mut state.lines),
@@ -372,7 +369,6 @@ impl Monitor {
             state.consumer.take(),
             state.end.take(),
         );
-        state.queued_bytes = 0;
         let driver = state.driver.take();
         drop(state);
         drop(garbage);
@@ -393,32 +389,39 @@ impl Monitor {
 pub(crate) struct Attachment {
     monitor: Arc<Monitor>,
     on_drop: OnDrop,
-    /// Lines that were taken together, and not yet by the consumer: the lock is taken once for many.
-    batch: VecDeque<Line>,
+    /// What was taken of the queue: the lock is taken once for many lines.
+    reader: LineReader,
 }
 
 impl Attachment {
     pub(crate) fn new(monitor: Arc<Monitor>, on_drop: OnDrop) -> Self {
-        let batch = VecDeque::new();
+        let reader = LineReader::default();
         Self {
             monitor,
             on_drop,
-            batch,
+            reader,
         }
     }
 
     pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Next> {
-        match self.batch.pop_front() {
-            Some(line) => Poll::Ready(Next::Line(line)),
-            None => self.monitor.poll_next(cx, &mut self.batch),
+        if self.reader.has_line() {
+            Poll::Ready(Next::Line)
+        } else {
+            self.monitor.poll_next(cx, &mut self.reader)
         }
     }
 
     pub(crate) fn wait_next(&mut self) -> Next {
-        match self.batch.pop_front() {
-            Some(line) => Next::Line(line),
-            None => self.monitor.wait_next(&mut self.batch),
+        if self.reader.has_line() {
+            Next::Line
+        } else {
+            self.monitor.wait_next(&mut self.reader)
         }
+    }
+
+    /// The line that [`Next::Line`] tells of.
+    pub(crate) fn line(&mut self) -> Option<LineRef<'_>> {
+        self.reader.next()
     }
 
     pub(crate) fn detach(mut self) {

@@ -1,6 +1,7 @@
 //! How a run ended: plain data, the same from every run mode.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::capture::Captured;
@@ -94,7 +95,16 @@ fn signal_name(signal: i32) -> Option<&'static str> {
 /// ```
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
 pub struct Outcome {
+    /// Elsewhere, so that events are small.
+    pub(crate) facts: Box<Facts>,
+}
+
+/// What an outcome tells.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Facts {
     pub(crate) command: CommandLine,
     pub(crate) pid: Option<u32>,
     pub(crate) exit: Exit,
@@ -107,6 +117,17 @@ pub struct Outcome {
     pub(crate) lines_dropped: u64,
     pub(crate) usage: Option<Usage>,
     pub(crate) limit_hit: Option<LimitHit>,
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub(crate) tee_error: Option<String>,
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub(crate) scratch_dir: Option<PathBuf>,
+}
+
+impl From<Facts> for Outcome {
+    fn from(facts: Facts) -> Self {
+        let facts = Box::new(facts);
+        Self { facts }
+    }
 }
 
 impl Outcome {
@@ -115,8 +136,8 @@ impl Outcome {
     /// # Errors
     /// [`ExitError`], whose text names the command, how it ended, and the last lines of its stderr.
     pub fn success(&self) -> Result<&Self, ExitError> {
-        let ended_well = matches!(self.exit, Exit::Code(0) | Exit::Planned(_));
-        if ended_well && self.cause.is_none() {
+        let ended_well = matches!(self.facts.exit, Exit::Code(0) | Exit::Planned(_));
+        if ended_well && self.facts.cause.is_none() {
             Ok(self)
         } else {
             Err(ExitError {
@@ -128,31 +149,31 @@ impl Outcome {
     /// Whether [`success`](Self::success) is `Ok`.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        matches!(self.exit, Exit::Code(0) | Exit::Planned(_)) && self.cause.is_none()
+        matches!(self.facts.exit, Exit::Code(0) | Exit::Planned(_)) && self.facts.cause.is_none()
     }
 
     /// The command line.
     #[must_use]
     pub fn command(&self) -> &CommandLine {
-        &self.command
+        &self.facts.command
     }
 
     /// The process id that the child had; `None` if nothing was started.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        self.pid
+        self.facts.pid
     }
 
     /// How the child ended.
     #[must_use]
     pub fn exit(&self) -> &Exit {
-        &self.exit
+        &self.facts.exit
     }
 
     /// The exit code; `None` if a signal ended the child or nothing was started.
     #[must_use]
     pub fn code(&self) -> Option<i32> {
-        match self.exit {
+        match self.facts.exit {
             Exit::Code(code) => Some(code),
             Exit::Signal { .. } | Exit::Planned(_) => None,
         }
@@ -161,7 +182,7 @@ impl Outcome {
     /// The signal that ended the child; `None` if it returned a code or nothing was started.
     #[must_use]
     pub fn signal(&self) -> Option<i32> {
-        match self.exit {
+        match self.facts.exit {
             Exit::Signal { signal, .. } => Some(signal),
             Exit::Code(_) | Exit::Planned(_) => None,
         }
@@ -170,7 +191,7 @@ impl Outcome {
     /// What would have been started ([`RunMode::DryRun`](crate::RunMode::DryRun)).
     #[must_use]
     pub fn plan(&self) -> Option<&Plan> {
-        match &self.exit {
+        match &self.facts.exit {
             Exit::Planned(plan) => Some(plan),
             Exit::Code(_) | Exit::Signal { .. } => None,
         }
@@ -181,76 +202,89 @@ impl Outcome {
     /// A child can return 0 when it is asked to end, so this, not the exit, tells whether its work is done.
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {
-        self.cause
+        self.facts.cause
     }
 
     /// Whether it ran into its timeout or into the deadline of its run.
     #[must_use]
     pub fn timed_out(&self) -> bool {
-        matches!(self.cause, Some(Cause::Timeout | Cause::Deadline))
+        matches!(self.facts.cause, Some(Cause::Timeout | Cause::Deadline))
     }
 
     /// Whether somebody ended it by hand.
     #[must_use]
     pub fn cancelled(&self) -> bool {
-        self.cause == Some(Cause::Cancelled)
+        self.facts.cause == Some(Cause::Cancelled)
     }
 
     /// What was done to end it, in order; empty if it ended by itself.
     #[must_use]
     pub fn stages(&self) -> &[Stage] {
-        &self.stages
+        &self.facts.stages
     }
 
     /// Whether something that the child started held its output open when it had exited, so that the
     /// output was read for another 200 ms only.
     #[must_use]
     pub fn pipe_leaked(&self) -> bool {
-        self.pipe_leaked
+        self.facts.pipe_leaked
     }
 
     /// From the start of the child until it was reaped, its output read, and its tree swept.
     #[must_use]
     pub fn duration(&self) -> Duration {
-        self.duration
+        self.facts.duration
     }
 
     /// What was kept of its standard output.
     #[must_use]
     pub fn stdout(&self) -> &Captured {
-        &self.stdout
+        &self.facts.stdout
     }
 
     /// What was kept of its standard error.
     #[must_use]
     pub fn stderr(&self) -> &Captured {
-        &self.stderr
+        &self.facts.stderr
     }
 
     /// Lines that were not delivered because nobody took them: see [`Child::wait`](crate::Child::wait) and
     /// [`RunMode::Local`](crate::RunMode::Local).
     #[must_use]
     pub fn lines_dropped(&self) -> u64 {
-        self.lines_dropped
+        self.facts.lines_dropped
     }
 
     /// What it used of the machine; `None` if nothing was started.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
-        self.usage
+        self.facts.usage
     }
 
     /// The limit of the command's that ended it, where the system tells so: by the signals SIGXCPU and SIGXFSZ.
     #[must_use]
     pub fn limit_hit(&self) -> Option<LimitHit> {
-        self.limit_hit
+        self.facts.limit_hit
+    }
+
+    /// Why the copy of its output is not complete, if it is not: [`Command::tee_stdout`](crate::Command::tee_stdout).
+    #[must_use]
+    pub fn tee_error(&self) -> Option<&str> {
+        self.facts.tee_error.as_deref()
+    }
+
+    /// Its scratch directory, if that was
+    /// [kept after a failure](crate::Command::scratch_dir_kept_on_failure).
+    #[must_use]
+    pub fn scratch_dir(&self) -> Option<&Path> {
+        self.facts.scratch_dir.as_deref()
     }
 
     /// The end in a few words, such as `timed out and was killed by signal 9 (SIGKILL)`.
     #[must_use]
     pub fn summary(&self) -> String {
-        let exit = &self.exit;
-        match self.cause {
+        let exit = &self.facts.exit;
+        match self.facts.cause {
             None => exit.to_string(),
             Some(Cause::Timeout) => format!("timed out and {exit}"),
             Some(Cause::Deadline) => format!("reached its deadline and {exit}"),

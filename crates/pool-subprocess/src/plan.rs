@@ -27,8 +27,10 @@ pub struct Plan {
     pub command: CommandLine,
     /// The program's file, if it was found.
     pub program: Option<PathBuf>,
-    /// The working directory, unless it is the host's.
+    /// The working directory, unless it is the host's or a fresh one.
     pub dir: Option<PathBuf>,
+    /// Whether the working directory is a fresh one: [`Command::scratch_dir`](crate::Command::scratch_dir).
+    pub scratch_dir: bool,
     /// The only variables of the host's that are inherited; `None` for all.
     pub env_kept: Option<Vec<OsString>>,
     /// Names of the variables that are set or, with `false`, removed.
@@ -46,6 +48,9 @@ impl fmt::Display for Plan {
         }
         if let Some(dir) = &self.dir {
             writeln!(f, "  dir      {}", dir.display())?;
+        }
+        if self.scratch_dir {
+            writeln!(f, "  dir      a fresh one")?;
         }
         match self.env_kept.as_deref() {
             None => {}

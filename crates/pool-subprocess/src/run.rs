@@ -14,6 +14,7 @@ use crate::events::Events;
 use crate::launch::Launch;
 use crate::monitor::Attachment;
 use crate::outcome::Outcome;
+use crate::outlet::{Delivery, Lines, Outlet};
 use crate::pool::SubprocessPool;
 
 /// A command that runs when a slot is free. Three ways to use it:
@@ -57,6 +58,7 @@ use crate::pool::SubprocessPool;
 #[must_use = "a run does nothing before it is awaited, waited for or turned into events"]
 pub struct Run {
     launch: Launch,
+    delivery: Delivery,
     running: Option<Attachment>,
     done: bool,
 }
@@ -69,6 +71,7 @@ impl Run {
     ) -> Self {
         Self {
             launch: Launch::new(pool, command, caller),
+            delivery: Delivery::default(),
             running: None,
             done: false,
         }
@@ -93,6 +96,40 @@ impl Run {
         self
     }
 
+    /// What happens when its [`events`](Self::events) are taken too slowly; backpressure by default.
+    pub fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = delivery;
+        self
+    }
+
+    /// One more consumer of its lines, beside its [`events`](Self::events) if there are any: from the first line on, or
+    /// if the run was polled already, from now on. In [`RunMode::Local`](crate::RunMode::Local) it is lossy.
+    ///
+    /// # Examples
+    /// ```
+    /// use pool_subprocess::{Command, Delivery, SubprocessPool};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = SubprocessPool::new(1)?;
+    /// let mut run = pool.run(Command::new("cargo").arg("--version"));
+    /// let mut log = run.subscribe(Delivery::Backpressure);
+    /// let mut screen = run.subscribe(Delivery::Lossy);
+    /// let log = tokio::spawn(async move { log.next_line().await.map(|line| line.to_line()) });
+    /// assert!(run.await?.is_success());
+    /// assert_eq!(log.await?.map(|line| line.bytes), screen.next_line().await.map(|line| line.to_line().bytes));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe(&mut self, delivery: Delivery) -> Lines {
+        if let Some(running) = &self.running {
+            return running.subscribe(delivery);
+        }
+        let (outlet, lines) = Outlet::new(delivery);
+        self.launch.outlets.push(outlet);
+        lines
+    }
+
     /// The outcome, waited for. Works with and without a runtime: in place of
     /// [`RunMode::Async`](crate::RunMode::Async) the pool's own thread drives the child.
     ///
@@ -114,8 +151,8 @@ impl Run {
     /// among the events.
     pub fn events(self) -> Events {
         match self.running {
-            Some(running) => Events::running(running),
-            None => Events::new(self.launch.with_lines()),
+            Some(running) => Events::running(running, self.delivery),
+            None => Events::new(self.launch.with_lines(self.delivery)),
         }
     }
 

@@ -11,18 +11,23 @@ use crate::error::SpawnError;
 use crate::inlet::Inlet;
 use crate::lifecycle::Lifecycle;
 use crate::mode::RunMode;
-use crate::monitor::{Delivery, Monitor, SlotAtEnd};
-use crate::outcome::{Exit, Outcome};
+use crate::monitor::{Monitor, SlotAtEnd};
+use crate::outcome::{Exit, Facts, Outcome};
+use crate::outlet::{Delivery, Outlet};
 use crate::plan::Plan;
 use crate::pool::{Inner, Slot, now};
 use crate::program;
+use crate::scratch::ScratchDir;
 use crate::sys::{Kick, Launcher};
 use crate::tree;
 
 /// What a handle wants of the child that it starts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Start {
-    pub(crate) delivery: Delivery,
+    /// Whether and how the handle takes lines.
+    pub(crate) delivery: Option<Delivery>,
+    /// Its other consumers.
+    pub(crate) outlets: Vec<Outlet>,
     pub(crate) slot_at_end: SlotAtEnd,
     pub(crate) deadline_at: Option<Instant>,
     /// The thread will block until the child has ended, so that a task of its runtime might never run.
@@ -40,7 +45,8 @@ pub(crate) struct Started {
 impl Start {
     pub(crate) fn child() -> Self {
         Self {
-            delivery: Delivery::Backpressure,
+            delivery: Some(Delivery::Backpressure),
+            outlets: Vec::new(),
             slot_at_end: SlotAtEnd::Kept,
             deadline_at: None,
             blocking: false,
@@ -53,7 +59,7 @@ impl Start {
 pub(crate) fn start(
     slot: Slot,
     command: &Command,
-    start: Start,
+    mut start: Start,
 ) -> Result<Started, (Slot, SpawnError)> {
     let mode = match slot.inner.mode_here() {
         RunMode::Async if start.blocking => RunMode::Threaded,
@@ -66,18 +72,18 @@ pub(crate) fn start(
             inlet: None,
         });
     }
-    let delivery = match (mode, start.delivery) {
-        // The consumer cannot take lines before the child has ended.
-        (RunMode::Local, Delivery::Backpressure) => Delivery::Lossy,
-        (_, delivery) => delivery,
-    };
+    if mode == RunMode::Local {
+        // The consumers cannot take lines before the child has ended.
+        start.delivery = start.delivery.and(Some(Delivery::Lossy));
+        start.outlets.iter().for_each(Outlet::make_lossy);
+    }
     let is_piped = command.stdin == Stdin::Piped;
     if is_piped && (mode == RunMode::Local || !start.has_writer) {
         return Err((slot, SpawnError::NoWriter));
     }
     let inlet = is_piped.then(Arc::<Inlet>::default);
     let inner = Arc::clone(&slot.inner);
-    let mut drive = begin(&inner, slot, command, delivery, start)?;
+    let mut drive = begin(&inner, slot, command, start)?;
     if let Some(inlet) = &inlet {
         drive.feed_from(Arc::clone(inlet));
     }
@@ -100,46 +106,66 @@ fn begin(
     inner: &Inner,
     slot: Slot,
     command: &Command,
-    delivery: Delivery,
     start: Start,
 ) -> Result<Drive, (Slot, SpawnError)> {
+    match spawn(inner, slot.index(), command, start) {
+        Ok(mut drive) => {
+            drive.hold(slot);
+            Ok(drive)
+        }
+        Err(error) => Err((slot, error)),
+    }
+}
+
+fn spawn(
+    inner: &Inner,
+    slot_index: usize,
+    command: &Command,
+    start: Start,
+) -> Result<Drive, SpawnError> {
+    let Start {
+        delivery,
+        mut outlets,
+        slot_at_end,
+        deadline_at,
+        ..
+    } = start;
+    let copying = command.tee.start()?.map(|(outlet, copying)| {
+        outlets.push(outlet);
+        copying
+    });
+    let scratch = match command.scratch {
+        Some(scratch) => Some(scratch.make(&command.identity)?),
+        None => None,
+    };
     let started = now();
     let timeout_at = command
         .timeout
         .and_then(|timeout| started.checked_add(timeout));
-    let lifecycle = Lifecycle::new(command.grace, timeout_at, start.deadline_at);
+    let lifecycle = Lifecycle::new(command.grace, timeout_at, deadline_at);
     let monitor = |pid, killer| {
         let line = command.command_line();
-        Monitor::new(line, pid, started, killer, delivery, start.slot_at_end)
+        Monitor::new(line, pid, started, killer, delivery, outlets, slot_at_end)
     };
     #[cfg(feature = "testing")]
     if let Some(script) = &inner.script {
-        return match script.play(command, started) {
-            Ok(actor) => {
-                let subject = crate::subject::Subject::Scripted(actor);
-                Ok(Drive::without_pipes(
-                    command,
-                    subject,
-                    lifecycle,
-                    monitor(None, None),
-                    Some(slot),
-                ))
-            }
-            Err(error) => Err((slot, error)),
-        };
+        let actor = crate::subject::Subject::Scripted(script.play(command, started)?);
+        let mut drive = Drive::without_pipes(command, actor, lifecycle, monitor(None, None));
+        drive.wait_for_files(copying, scratch);
+        return Ok(drive);
     }
-    let lent = inner.lent(slot.index());
-    let found = inner
+    let program = inner
         .interpreters
-        .find(command, |question| ask(&inner.launcher, &question));
-    match found.and_then(|program| tree::spawn(&inner.launcher, command, &program, lent)) {
-        Ok(spawned) => {
-            let process = &spawned.process;
-            let monitor = monitor(Some(process.pid()), Some(process.killer().clone()));
-            Ok(Drive::new(command, spawned, lifecycle, monitor, Some(slot)))
-        }
-        Err(error) => Err((slot, error)),
-    }
+        .find(command, |question| ask(&inner.launcher, &question))?;
+    let dir = scratch.as_ref().map(ScratchDir::path);
+    let dir = dir.or(command.dir.as_deref());
+    let lent = inner.lent(slot_index);
+    let spawned = tree::spawn(&inner.launcher, command, &program, dir, lent)?;
+    let process = &spawned.process;
+    let monitor = monitor(Some(process.pid()), Some(process.killer().clone()));
+    let mut drive = Drive::new(command, spawned, lifecycle, monitor);
+    drive.wait_for_files(copying, scratch);
+    Ok(drive)
 }
 
 /// How long a shim may take to say which interpreter it stands for.
@@ -149,12 +175,19 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 fn ask(launcher: &Launcher, question: &Command) -> Option<String> {
     let program = program::find(question).ok()?;
     let started = now();
-    let spawned = tree::spawn(launcher, question, &program, Vec::new()).ok()?;
+    let spawned = tree::spawn(
+        launcher,
+        question,
+        &program,
+        question.dir.as_deref(),
+        Vec::new(),
+    )
+    .ok()?;
     let lifecycle = Lifecycle::new(Duration::ZERO, Some(started + ASK_TIMEOUT), None);
     let pid = Some(spawned.process.pid());
     let line = question.command_line();
-    let monitor = Monitor::new(line, pid, started, None, Delivery::Off, SlotAtEnd::Freed);
-    let drive = Drive::new(question, spawned, lifecycle, Arc::clone(&monitor), None);
+    let monitor = Monitor::new(line, pid, started, None, None, Vec::new(), SlotAtEnd::Freed);
+    let drive = Drive::new(question, spawned, lifecycle, Arc::clone(&monitor));
     drive::run_here(drive, Kick::new().ok()?);
     let outcome = monitor.wait_end().ok().filter(Outcome::is_success)?;
     Some(outcome.stdout().to_string_lossy().into_owned())
@@ -174,6 +207,7 @@ fn plan(slot: Slot, command: &Command, start: Start) -> Arc<Monitor> {
         command: command.command_line(),
         program: program::find(command).ok(),
         dir: command.dir.clone(),
+        scratch_dir: command.scratch.is_some(),
         env_kept: match command.env.base() {
             Base::All => None,
             Base::Only(names) => Some(names.clone()),
@@ -191,9 +225,10 @@ fn plan(slot: Slot, command: &Command, start: Start) -> Arc<Monitor> {
         now(),
         None,
         start.delivery,
+        start.outlets,
         start.slot_at_end,
     );
-    let outcome = Outcome {
+    let outcome = Outcome::from(Facts {
         command,
         pid: None,
         exit: Exit::Planned(Box::new(plan)),
@@ -206,7 +241,9 @@ fn plan(slot: Slot, command: &Command, start: Start) -> Arc<Monitor> {
         lines_dropped: 0,
         usage: None,
         limit_hit: None,
-    };
+        tee_error: None,
+        scratch_dir: None,
+    });
     monitor.end(Ok(outcome), Some(slot));
     monitor
 }

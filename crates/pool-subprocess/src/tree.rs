@@ -11,11 +11,12 @@ use crate::error::SpawnError;
 use crate::program::Program;
 use crate::sys::{self, Fault, Launch, Launcher, Spawned, Stdio, Step};
 
-/// Starts the command's program file, with variables that its slot lends.
+/// Starts the command's program file in its directory, with variables that its slot lends.
 pub(crate) fn spawn(
     launcher: &Launcher,
     command: &Command,
     program: &Path,
+    dir: Option<&Path>,
     lent: Vec<(OsString, OsString)>,
 ) -> Result<Spawned, SpawnError> {
     let (env_cleared, mut env) = command.env.resolve();
@@ -35,7 +36,7 @@ pub(crate) fn spawn(
         args: &command.args,
         env_cleared,
         env: &env,
-        dir: command.dir.as_deref(),
+        dir,
         limits: &command.limits,
         identity: &command.identity,
         streams: [
@@ -53,7 +54,7 @@ fn error(command: &Command, program: &Path, Fault { step, error }: Fault) -> Spa
     if let Some(dir) = &command.dir {
         let reason = match step {
             Step::Dir => return dir_error(dir, error),
-            Step::Exec | Step::Limits | Step::Identity => None,
+            Step::Exec | Step::Limits | Step::Identity | Step::Pty => None,
             Step::Unknown => why_unusable(dir),
         };
         if let Some(reason) = reason {
@@ -68,6 +69,11 @@ fn error(command: &Command, program: &Path, Fault { step, error }: Fault) -> Spa
         }
         Step::Identity => {
             return SpawnError::Identity {
+                source: Arc::new(error),
+            };
+        }
+        Step::Pty => {
+            return SpawnError::Pty {
                 source: Arc::new(error),
             };
         }
@@ -126,7 +132,11 @@ fn stdin(stdin: &Stdin) -> Result<Stdio, SpawnError> {
 
 fn output(output: &Output, stream: &'static str) -> Result<Stdio, SpawnError> {
     Ok(match output {
-        Output::Capture { .. } | Output::Lines => Stdio::Pipe,
+        Output::Capture { .. } | Output::Lines | Output::Raw => Stdio::Pipe,
+        Output::Pty { rows, columns, .. } => {
+            let (rows, columns) = (*rows, *columns);
+            Stdio::Pty { rows, columns }
+        }
         Output::Inherit => Stdio::Inherit,
         Output::Null => Stdio::Null,
         Output::Merged => Stdio::Same,

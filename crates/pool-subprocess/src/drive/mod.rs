@@ -1,13 +1,16 @@
 //! Following one child to its end: the same code on tokio and on a thread of ours. Only how a driver
 //! learns that it can go on ([`Readiness`]) and when it is polled differ.
 
+mod pump;
 mod task;
 mod thread;
 
 use std::io;
+use std::mem;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
@@ -15,30 +18,21 @@ use bytes::{Buf, Bytes};
 pub(crate) use task::{spawn_on_tokio, tokio_has_io};
 pub(crate) use thread::{DriverThread, run_here};
 
-use crate::capture::Capture;
+use self::pump::Pump;
 use crate::command::{Command, Output, Stdin};
+use crate::errand::Errand;
 use crate::error::RunError;
 use crate::inlet::{Inlet, Supply};
-use crate::lifecycle::{Action, Cause, Lifecycle};
-use crate::line::{Line, LineEnd, Splitter, Stream};
+use crate::lifecycle::{Action, Asked, Cause, Lifecycle};
+use crate::line::Stream;
 use crate::monitor::{Monitor, Request};
-use crate::outcome::{Exit, Outcome};
+use crate::outcome::{Exit, Facts, Outcome};
 use crate::pool::Slot;
 use crate::resource_limits::ResourceLimits;
+use crate::scratch::ScratchDir;
 use crate::subject::Subject;
-use crate::sys::{self, InputPipe, OutputPipe, RawExit, Readiness, Role, Source, Spawned};
+use crate::sys::{self, InputPipe, RawExit, Readiness, Role, Source, Spawned};
 use crate::usage::Usage;
-
-/// What one read takes at most: a quarter of what a pipe holds, where that can be chosen. The buffer lives for one
-/// poll, so that a child that is silent costs no memory.
-const READ_BYTES: usize = 64 * 1024;
-
-/// What is read of a stream after the exit though its consumer has no room: more than a pipe holds, so that
-/// a slow consumer loses nothing, and not what a grandchild goes on writing.
-const MAX_LATE_BYTES: usize = 1 << 20;
-
-/// Reads of one poll before others get their turn.
-const READS_A_POLL: usize = 16;
 
 /// A child that is being followed. Dropped before its end it kills the tree and tells that it is lost,
 /// as the last resort: its owners hand it on instead.
@@ -49,7 +43,6 @@ pub(crate) struct Drive {
     feed: Option<Feed>,
     stdout: Pump,
     stderr: Pump,
-    next_seq: u64,
     exit: Option<RawExit>,
     usage: Option<Usage>,
     /// What a script writes as errors is output.
@@ -57,8 +50,26 @@ pub(crate) struct Drive {
     limits: ResourceLimits,
     monitor: Arc<Monitor>,
     slot: Option<Slot>,
+    /// The copy of its output, if there is one; its result is known when this is `None` again.
+    copying: Option<Errand>,
+    tee_error: Option<String>,
+    /// Its directory, if it has one of its own.
+    scratch: Option<ScratchDir>,
+    /// How it ended, once there is nothing to follow any more but what is done on files.
+    closing: Option<Closing>,
+    /// Its input is closed at the next turn.
+    closes_input: bool,
     /// Its end has been told, which happens once.
     ended: bool,
+}
+
+/// What is known when the child is gone.
+#[derive(Debug)]
+struct Closing {
+    exit: RawExit,
+    at: Instant,
+    removal: Option<Errand>,
+    scratch_kept: Option<PathBuf>,
 }
 
 /// Bytes on their way into the child.
@@ -79,24 +90,12 @@ impl Drop for Feed {
     }
 }
 
-/// One output stream of the child.
-#[derive(Debug)]
-struct Pump {
-    stream: Stream,
-    pipe: Option<OutputPipe>,
-    capture: Capture,
-    splitter: Splitter,
-    /// Read after the exit without room: see [`MAX_LATE_BYTES`].
-    late_bytes: usize,
-}
-
 impl Drive {
     pub(crate) fn new(
         command: &Command,
         spawned: Spawned,
         lifecycle: Lifecycle,
         monitor: Arc<Monitor>,
-        slot: Option<Slot>,
     ) -> Self {
         let feed = match (&command.stdin, spawned.stdin) {
             (Stdin::Bytes(bytes), Some(pipe)) => Some(Feed {
@@ -112,7 +111,7 @@ impl Drive {
             (_, None) => None,
         };
         let subject = Subject::Process(spawned.process);
-        let mut drive = Self::without_pipes(command, subject, lifecycle, monitor, slot);
+        let mut drive = Self::without_pipes(command, subject, lifecycle, monitor);
         drive.feed = feed;
         drive.stdout.pipe = spawned.stdout;
         drive.stderr.pipe = spawned.stderr;
@@ -134,24 +133,24 @@ impl Drive {
         subject: Subject,
         lifecycle: Lifecycle,
         monitor: Arc<Monitor>,
-        slot: Option<Slot>,
     ) -> Self {
-        if let Some(slot) = &slot {
-            slot.note_running(&monitor);
-        }
         Self {
             subject,
             lifecycle,
             feed: None,
-            stdout: Pump::new(Stream::Stdout, &command.stdout),
-            stderr: Pump::new(Stream::Stderr, &command.stderr),
-            next_seq: 0,
+            stdout: Pump::new(Stream::Stdout, command, &command.stdout),
+            stderr: Pump::new(Stream::Stderr, command, &command.stderr),
             exit: None,
             usage: None,
             is_merged: command.stderr == Output::Merged,
             limits: command.limits,
             monitor,
-            slot,
+            slot: None,
+            copying: None,
+            tee_error: None,
+            scratch: None,
+            closing: None,
+            closes_input: false,
             ended: false,
         }
     }
@@ -166,12 +165,15 @@ impl Drive {
         if self.ended {
             return Poll::Ready(());
         }
+        if self.closing.is_some() {
+            return self.poll_close(cx.waker());
+        }
         match self.advance(cx, &mut readiness, now) {
             Ok(ControlFlow::Continue(())) => Poll::Pending,
             Ok(ControlFlow::Break(exit)) => {
                 self.let_go(&mut readiness);
-                self.finish(exit, now);
-                Poll::Ready(())
+                self.close(exit, now);
+                self.poll_close(cx.waker())
             }
             Err(error) => {
                 self.subject.kill(now);
@@ -182,18 +184,36 @@ impl Drive {
         }
     }
 
+    /// Gives the slot up at the end.
+    pub(crate) fn hold(&mut self, slot: Slot) {
+        slot.note_running(&self.monitor);
+        self.slot = Some(slot);
+    }
+
+    /// Its output is copied meanwhile, and the directory that it runs in goes with it.
+    pub(crate) fn wait_for_files(&mut self, copying: Option<Errand>, scratch: Option<ScratchDir>) {
+        self.copying = copying;
+        self.scratch = scratch;
+    }
+
     pub(crate) fn monitor(&self) -> Arc<Monitor> {
         Arc::clone(&self.monitor)
     }
 
     /// When it wants to be polled at the latest.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
+        if self.closing.is_some() {
+            return None;
+        }
         crate::lifecycle::earlier(self.lifecycle.next_tick(), self.subject.next_output())
     }
 
     /// What it waits for, in the order of [`Role`].
     pub(crate) fn sources(&self) -> Vec<(Role, Source)> {
         let mut sources = Vec::with_capacity(Role::COUNT);
+        if self.closing.is_some() {
+            return sources;
+        }
         if !self.lifecycle.has_exited() {
             sources.extend(
                 self.subject
@@ -241,6 +261,9 @@ impl Drive {
             }
             self.act(action, now)?;
         }
+        if mem::take(&mut self.closes_input) {
+            self.stop_feeding(readiness);
+        }
         if self.lifecycle.has_ended() {
             if let Some(exit) = self.exit {
                 return Ok(ControlFlow::Break(exit));
@@ -270,8 +293,12 @@ impl Drive {
             Action::None => {}
             Action::Terminate => {
                 tracing::debug!(%command, pid, ?cause, "terminating");
-                let available = self.subject.terminate(now);
-                let next = self.lifecycle.asked(available, now);
+                let asked = Asked {
+                    signalled: self.subject.terminate(now),
+                    input_closed: self.feed.is_some(),
+                };
+                self.closes_input = asked.input_closed;
+                let next = self.lifecycle.asked(asked, now);
                 self.act(next, now)?;
             }
             Action::Kill => {
@@ -325,14 +352,10 @@ impl Drive {
                 Stream::Stderr if !self.is_merged => &mut self.stderr,
                 Stream::Stdout | Stream::Stderr => &mut self.stdout,
             };
-            let mut lines = Vec::new();
-            pump.take(
-                &bytes,
-                &mut self.next_seq,
-                self.monitor.wants_lines(),
-                &mut lines,
-            );
-            self.monitor.deliver(lines);
+            let mut buffer = Vec::new();
+            let read_at = pump.begin(&mut buffer, &self.monitor);
+            buffer.extend_from_slice(&bytes);
+            pump.take(&mut buffer, read_at, &self.monitor);
         }
     }
 
@@ -342,13 +365,7 @@ impl Drive {
         let exited = self.lifecycle.has_exited();
         let mut more = false;
         for pump in [&mut self.stdout, &mut self.stderr] {
-            more |= pump.read_all(
-                readiness,
-                &mut buffer,
-                &mut self.next_seq,
-                &self.monitor,
-                exited,
-            );
+            more |= pump.read_all(readiness, &mut buffer, &self.monitor, exited);
         }
         more
     }
@@ -393,32 +410,71 @@ impl Drive {
         self.subject = Subject::Gone;
     }
 
-    fn finish(&mut self, exit: RawExit, now: Instant) {
-        let mut lines = Vec::new();
-        let wants_lines = self.monitor.wants_lines();
-        self.stdout
-            .close(&mut self.next_seq, wants_lines, &mut lines);
-        self.stderr
-            .close(&mut self.next_seq, wants_lines, &mut lines);
-        self.monitor.deliver(lines);
-        let outcome = Outcome {
+    /// The child is gone. What is left is done on files: the end of the copy, and of the child's own directory.
+    fn close(&mut self, exit: RawExit, now: Instant) {
+        self.stdout.close(&self.monitor);
+        self.stderr.close(&self.monitor);
+        self.monitor.close_outlets();
+        let succeeded = exit == RawExit::Code(0) && self.lifecycle.cause().is_none();
+        let (scratch_kept, removal) = match self.scratch.take() {
+            Some(scratch) => scratch.end(succeeded),
+            None => (None, None),
+        };
+        self.closing = Some(Closing {
+            exit,
+            at: now,
+            removal,
+            scratch_kept,
+        });
+    }
+
+    /// Tells the end when that is done.
+    fn poll_close(&mut self, waker: &Waker) -> Poll<()> {
+        if let Some(copying) = &self.copying {
+            if let Err(error) = ready!(copying.poll(waker)) {
+                let command = &self.monitor.command;
+                tracing::warn!(%command, %error, "the copy of its output is not complete");
+                self.tee_error = Some(error.to_string());
+            }
+            self.copying = None;
+        }
+        if let Some(Closing {
+            removal: Some(removal),
+            ..
+        }) = &self.closing
+        {
+            if let Err(error) = ready!(removal.poll(waker)) {
+                let command = &self.monitor.command;
+                tracing::warn!(%command, %error, "its scratch directory could not be removed");
+            }
+        }
+        if let Some(closing) = self.closing.take() {
+            self.finish(closing);
+        }
+        Poll::Ready(())
+    }
+
+    fn finish(&mut self, closing: Closing) {
+        let outcome = Outcome::from(Facts {
             command: self.monitor.command.clone(),
             pid: self.monitor.pid,
-            exit: match exit {
+            exit: match closing.exit {
                 RawExit::Code(code) => Exit::Code(code),
                 RawExit::Signal { signal, core } => Exit::Signal { signal, core },
             },
             cause: self.lifecycle.cause(),
             stages: self.lifecycle.stages().to_vec(),
             pipe_leaked: self.lifecycle.pipe_leaked(),
-            duration: now.saturating_duration_since(self.monitor.started),
+            duration: closing.at.saturating_duration_since(self.monitor.started),
             stdout: self.stdout.finish(),
             stderr: self.stderr.finish(),
             lines_dropped: 0,
             usage: self.usage,
-            limit_hit: sys::limit_hit(exit, &self.limits),
-        };
-        tracing::debug!(command = %outcome.command, pid = outcome.pid, "{}", outcome.summary());
+            limit_hit: sys::limit_hit(closing.exit, &self.limits),
+            tee_error: self.tee_error.take(),
+            scratch_dir: closing.scratch_kept,
+        });
+        tracing::debug!(command = %outcome.command(), pid = outcome.pid(), "{}", outcome.summary());
         self.end(Ok(outcome));
     }
 
@@ -452,113 +508,4 @@ impl Drop for Drive {
             self.lose(io::Error::other("its driver has panicked"));
         }
     }
-}
-
-impl Pump {
-    fn new(stream: Stream, output: &Output) -> Self {
-        let limit = match output {
-            Output::Capture { limit } => *limit,
-            Output::Lines | Output::File(_) | Output::Inherit | Output::Null | Output::Merged => 0,
-        };
-        Self {
-            stream,
-            pipe: None,
-            capture: Capture::new(limit),
-            splitter: Splitter::default(),
-            late_bytes: 0,
-        }
-    }
-
-    fn role(&self) -> Role {
-        match self.stream {
-            Stream::Stdout => Role::Stdout,
-            Stream::Stderr => Role::Stderr,
-        }
-    }
-
-    fn may_read(&self, has_room: bool, exited: bool) -> bool {
-        has_room || (exited && self.late_bytes < MAX_LATE_BYTES)
-    }
-
-    /// Reads what is there, up to a turn's worth. Whether there may be more.
-    fn read_all(
-        &mut self,
-        readiness: &mut impl Readiness,
-        buffer: &mut Vec<u8>,
-        next_seq: &mut u64,
-        monitor: &Monitor,
-        exited: bool,
-    ) -> bool {
-        let role = self.role();
-        for _ in 0..READS_A_POLL {
-            let has_room = monitor.has_room();
-            if !self.may_read(has_room, exited) {
-                return false;
-            }
-            let Some(pipe) = &mut self.pipe else {
-                return false;
-            };
-            let source = pipe.source();
-            buffer.clear();
-            buffer.reserve(READ_BYTES);
-            let read = readiness.attempt(role, source, &mut || pipe.read(buffer));
-            let mut lines = Vec::new();
-            match read {
-                Poll::Pending => return false,
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Ok(read)) if read > 0 => {
-                    self.late_bytes += if has_room { 0 } else { read };
-                    self.take(buffer, next_seq, monitor.wants_lines(), &mut lines);
-                }
-                // The end, or an error that is one: nothing more can come.
-                Poll::Ready(_) => {
-                    readiness.forget(role);
-                    self.pipe = None;
-                    self.close(next_seq, monitor.wants_lines(), &mut lines);
-                }
-            }
-            monitor.deliver(lines);
-        }
-        true
-    }
-
-    fn take(&mut self, bytes: &[u8], next_seq: &mut u64, wants_lines: bool, lines: &mut Vec<Line>) {
-        self.capture.push(bytes);
-        if wants_lines {
-            let (stream, at) = (self.stream, Instant::now());
-            // One copy of all that was read, which its lines share: the buffer is used again.
-            let chunk = Bytes::copy_from_slice(bytes);
-            self.splitter.push(&chunk, |bytes, end| {
-                lines.push(Line {
-                    stream,
-                    at,
-                    seq: next(next_seq),
-                    bytes,
-                    end,
-                });
-            });
-        }
-    }
-
-    fn close(&mut self, next_seq: &mut u64, wants_lines: bool, lines: &mut Vec<Line>) {
-        if let Some(bytes) = self.splitter.finish().filter(|_| wants_lines) {
-            lines.push(Line {
-                stream: self.stream,
-                at: Instant::now(),
-                seq: next(next_seq),
-                bytes,
-                end: LineEnd::Eof,
-            });
-        }
-    }
-
-    fn finish(&mut self) -> crate::Captured {
-        std::mem::replace(&mut self.capture, Capture::new(0)).finish()
-    }
-}
-
-fn next(seq: &mut u64) -> u64 {
-    let this = *seq;
-    *seq += 1;
-    this
 }

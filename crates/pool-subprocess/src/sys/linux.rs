@@ -151,7 +151,8 @@ impl Workspace {
         let mut streams = [0, 1, 2];
         for (at, stdio) in launch.streams.iter().enumerate() {
             let low = &mut self.streams[at];
-            self.is_connected[at] |= matches!(stdio, Stdio::File(_) | Stdio::Pipe);
+            self.is_connected[at] |=
+                matches!(stdio, Stdio::File(_) | Stdio::Pipe | Stdio::Pty { .. });
             let mut connect = |source: BorrowedFd<'_>| -> io::Result<RawFd> {
                 rustix::io::dup3(source, low, rustix::io::DupFlags::CLOEXEC)?;
                 Ok(low.as_raw_fd())
@@ -171,17 +172,24 @@ impl Workspace {
                     ours[at] = Some(unix::non_blocking(own)?);
                     connect(child.as_fd())?
                 }
+                Stdio::Pty { rows, columns } => {
+                    let (child, own) = unix::pty(*rows, *columns).map_err(no_pty)?;
+                    ours[at] = Some(unix::non_blocking(own)?);
+                    connect(child.as_fd())?
+                }
             };
         }
         let limits = unix::limits::raw_limits(launch.limits);
         let nice = launch.limits.nice.as_ref();
         let (argv, envp) = (image.argv.pointers(), image.envp.pointers());
         let highest = self.highest();
+        // A session has no terminal. Whoever shares the host's input may need it.
+        let session = !matches!(launch.streams[0], Stdio::Inherit);
         let plan = || Plan {
             close_from: highest + 1,
             streams,
-            // A session has no terminal. Whoever shares the host's input may need it.
-            session: !matches!(launch.streams[0], Stdio::Inherit),
+            session,
+            terminal: session && matches!(launch.streams[1], Stdio::Pty { .. }),
             limits: limits.as_ptr(),
             limit_count: limits.len(),
             nice: nice.map_or(std::ptr::null(), std::ptr::from_ref),
@@ -217,6 +225,11 @@ impl Workspace {
         }
         Ok(())
     }
+}
+
+fn no_pty(error: io::Error) -> Refusal {
+    let step = Step::Pty;
+    Refusal::Failed(Fault { step, error })
 }
 
 /// Once, and again as long as the program file is busy, for some milliseconds.

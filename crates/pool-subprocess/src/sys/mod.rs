@@ -11,6 +11,7 @@
 //! | [`Watches`] | tokio's `AsyncFd` | waits of the system's thread pool |
 //! | [`Polled`], [`Kick`], [`wait`] | poll(2) and a pipe | an event |
 //! | [`is_executable`] | mode bits | – |
+//! | [`private_dir`], [`give_to`] | mode 0700, chown | – |
 //! | [`limit_hit`] | SIGXCPU, SIGXFSZ | – |
 //! | [`exhausted`] | EAGAIN, EMFILE, ENFILE, ENOMEM | memory |
 //! | [`need_tokio_io`] | panics in a runtime without I/O | nothing: no tokio I/O is used |
@@ -37,12 +38,12 @@ use crate::resource_limits::ResourceLimits;
 #[cfg(unix)]
 pub(crate) use unix::{
     InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Source, Watches, exhausted,
-    is_executable, limit_hit, need_tokio_io, wait,
+    give_to, is_executable, limit_hit, need_tokio_io, private_dir, wait,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
     InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Source, Watches, exhausted,
-    is_executable, limit_hit, need_tokio_io, wait,
+    give_to, is_executable, limit_hit, need_tokio_io, private_dir, wait,
 };
 
 /// What a source is to its child.
@@ -133,6 +134,8 @@ pub(crate) enum Step {
     Dir,
     /// To set the resource limits.
     Limits,
+    /// To open a pseudo-terminal.
+    Pty,
     /// To become the user or group, or to set the umask.
     Identity,
     /// To execute the program.
@@ -159,6 +162,12 @@ pub(crate) enum Stdio {
     Inherit,
     File(std::fs::File),
     Pipe,
+    /// For standard output only.
+    #[cfg_attr(windows, expect(dead_code, reason = "there is none"))]
+    Pty {
+        rows: u16,
+        columns: u16,
+    },
     /// As standard output: for standard error.
     Same,
 }

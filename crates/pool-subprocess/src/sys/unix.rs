@@ -7,6 +7,7 @@ mod launch;
 pub(super) mod limits;
 mod usage;
 
+use std::fs::Permissions;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -18,15 +19,20 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process_group, test_kill_process_group, waitid,
 };
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{OptionalActions, Winsize};
+use tempfile::TempDir;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 pub(crate) use self::launch::{Launcher, exhausted};
 pub(crate) use self::limits::limit_hit;
 use super::{RawExit, Readiness, Role, Spawned};
+use crate::identity::Identity;
 use crate::usage::Usage;
 
 /// A child, with our ends of its pipes, which do not block.
@@ -247,6 +253,47 @@ pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     }
 }
 
+/// A pseudo-terminal that translates nothing: the child's end, and ours.
+pub(super) fn pty(rows: u16, columns: u16) -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    #[cfg(target_os = "linux")]
+    let flags = flags | OpenptFlags::CLOEXEC;
+    let ours = openpt(flags)?;
+    rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::CLOEXEC)?;
+    grantpt(&ours)?;
+    unlockpt(&ours)?;
+    let name = ptsname(&ours, Vec::new())?;
+    let child = rustix::fs::open(
+        &name,
+        OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let mut termios = rustix::termios::tcgetattr(&child)?;
+    termios.make_raw();
+    rustix::termios::tcsetattr(&child, OptionalActions::Now, &termios)?;
+    let size = Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    rustix::termios::tcsetwinsize(&child, size)?;
+    Ok((child, ours))
+}
+
+/// Makes a directory that nobody else can enter, from its first moment on.
+pub(crate) fn private_dir(builder: &mut tempfile::Builder<'_, '_>) -> io::Result<TempDir> {
+    builder.permissions(Permissions::from_mode(0o700)).tempdir()
+}
+
+/// Makes a directory the child's user's own.
+pub(crate) fn give_to(path: &Path, identity: &Identity) -> io::Result<()> {
+    if identity.user.is_none() && identity.group.is_none() {
+        return Ok(());
+    }
+    std::os::unix::fs::chown(path, identity.user, identity.group)
+}
+
 /// Our end of a pipe that the child writes to.
 #[derive(Debug)]
 pub(crate) struct OutputPipe(OwnedFd);
@@ -254,10 +301,11 @@ pub(crate) struct OutputPipe(OwnedFd);
 impl OutputPipe {
     /// Adds what is in the pipe, at most as much as the buffer has spare; 0 is the pipe's end.
     pub(crate) fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        Ok(rustix::io::read(
-            &self.0,
-            rustix::buffer::spare_capacity(buffer),
-        )?)
+        match rustix::io::read(&self.0, rustix::buffer::spare_capacity(buffer)) {
+            // How Linux tells the end of a pseudo-terminal.
+            Err(rustix::io::Errno::IO) => Ok(0),
+            read => Ok(read?),
+        }
     }
 
     pub(crate) fn source(&self) -> Source {
@@ -505,7 +553,7 @@ mod tests {
     use crate::command::OnDrop;
     use crate::drive::{Drive, DriverThread, spawn_on_tokio};
     use crate::lifecycle::Lifecycle;
-    use crate::monitor::{Attachment, Delivery, Monitor, SlotAtEnd};
+    use crate::monitor::{Attachment, Monitor, SlotAtEnd};
 
     /// A regular file stands for a pipe: epoll refuses it, and poll(2) does not.
     #[tokio::test]
@@ -517,18 +565,19 @@ mod tests {
         let command = crate::Command::new(&program).args(["exit", "3"]);
         let launcher = Launcher::new(crate::Spawner::Auto).expect("descriptors");
         let mut spawned =
-            crate::tree::spawn(&launcher, &command, &program, Vec::new()).expect("it starts");
+            crate::tree::spawn(&launcher, &command, &program, None, Vec::new()).expect("it starts");
         spawned.stdout = Some(OutputPipe(file.into()));
         let monitor = Monitor::new(
             command.command_line(),
             Some(spawned.process.pid()),
             Instant::now(),
             Some(spawned.process.killer().clone()),
-            Delivery::Off,
+            None,
+            Vec::new(),
             SlotAtEnd::Freed,
         );
         let lifecycle = Lifecycle::new(Duration::ZERO, None, None);
-        let drive = Drive::new(&command, spawned, lifecycle, Arc::clone(&monitor), None);
+        let drive = Drive::new(&command, spawned, lifecycle, Arc::clone(&monitor));
         let thread = DriverThread::start().expect("a thread");
         spawn_on_tokio(drive, &Timers::new(), &thread);
         let child = Attachment::new(monitor, OnDrop::Kill);

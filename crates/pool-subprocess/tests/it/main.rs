@@ -9,6 +9,7 @@ mod bad_input;
 mod batch;
 mod cancel;
 mod child;
+mod consumers;
 mod drain;
 mod end;
 mod environment;
@@ -19,7 +20,9 @@ mod modes;
 mod output;
 mod panics;
 mod puppets;
+mod pty;
 mod python;
+mod scratch;
 mod scripted;
 mod seed;
 #[cfg(feature = "serde")]

@@ -25,6 +25,8 @@ pub(super) struct Plan {
     pub(super) streams: [RawFd; 3],
     /// A session of its own, and not only a group.
     pub(super) session: bool,
+    /// Its output is the session's terminal.
+    pub(super) terminal: bool,
     pub(super) limits: *const RawLimit,
     pub(super) limit_count: usize,
     /// Null for the host's.
@@ -204,6 +206,13 @@ unsafe fn prepare(plan: &Plan) -> (c_int, c_int) {
     for (source, stream) in [(stdin, 0), (stdout, 1), (stderr, 2)] {
         // SAFETY: as above; the sources are above 2, or in place already, so that none is overwritten before its use.
         let result = unsafe { connect(source, stream) };
+        if result < 0 {
+            return (CONNECTED, errno(result));
+        }
+    }
+    if plan.terminal {
+        // SAFETY: touches this session only.
+        let result = unsafe { call(libc::SYS_ioctl, [1, libc::TIOCSCTTY as usize, 0, 0]) };
         if result < 0 {
             return (CONNECTED, errno(result));
         }

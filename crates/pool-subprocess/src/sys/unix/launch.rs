@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{Process, exit_descriptor, limits, pipe, spawned};
+use super::{Process, exit_descriptor, limits, pipe, pty, spawned};
 use crate::Spawner;
 use crate::identity::Identity;
 use crate::resource_limits::ResourceLimits;
@@ -86,16 +86,32 @@ fn spawn_by_std(launch: Launch<'_>) -> Result<Spawned, Fault> {
     let mut command = launch.command();
     let wanted = *launch.limits;
     let [stdin, mut stdout, mut stderr] = launch.streams;
-    let mut merged = None;
-    if let Stdio::Same = stderr {
-        (stdout, stderr, merged) = merge(stdout)?;
+    let mut own_output = None;
+    let has_terminal = matches!(stdout, Stdio::Pty { .. });
+    if let Stdio::Pty { rows, columns } = stdout {
+        let step = Step::Pty;
+        let (child, ours) = pty(rows, columns).map_err(|error| Fault { step, error })?;
+        (stdout, own_output) = (Stdio::File(child.into()), Some(ours));
     }
+    if let Stdio::Same = stderr {
+        let ours;
+        (stdout, stderr, ours) = merge(stdout)?;
+        own_output = own_output.or(ours);
+    }
+    // A session has no terminal. Whoever shares the host's input may need it.
+    let has_session = has_terminal && !matches!(stdin, Stdio::Inherit);
     let [stdin, stdout, stderr] = [stdin, stdout, stderr].map(std_stdio);
     let identity = *launch.identity;
     let is_root = rustix::process::geteuid().is_root();
     if (identity.user.is_some() || identity.group.is_some()) && !is_root {
         let (step, error) = (Step::Identity, io::ErrorKind::PermissionDenied.into());
         return Err(Fault { step, error });
+    }
+    if has_session {
+        // SAFETY: system calls only.
+        unsafe { command.pre_exec(take_terminal) };
+    } else {
+        command.process_group(0);
     }
     if !wanted.are_none() || !identity.is_hosts() {
         let (raw, nice) = (limits::raw_limits(&wanted), wanted.nice);
@@ -106,11 +122,7 @@ fn spawn_by_std(launch: Launch<'_>) -> Result<Spawned, Fault> {
         // SAFETY: system calls on values that were made before the fork.
         unsafe { command.pre_exec(prepare) };
     }
-    command
-        .process_group(0)
-        .stdin(stdin)
-        .stdout(stdout)
-        .stderr(stderr);
+    command.stdin(stdin).stdout(stdout).stderr(stderr);
     let mut child = start(&mut command).map_err(|error| blame(error, &wanted, &identity))?;
     let pid = Pid::from_child(&child);
     let process = match exit_descriptor(pid) {
@@ -125,7 +137,7 @@ fn spawn_by_std(launch: Launch<'_>) -> Result<Spawned, Fault> {
     // From here on the process is owned, so that an error below kills and reaps it.
     let ours = [
         child.stdin.take().map(OwnedFd::from),
-        child.stdout.take().map(OwnedFd::from).or(merged),
+        child.stdout.take().map(OwnedFd::from).or(own_output),
         child.stderr.take().map(OwnedFd::from),
     ];
     for pipe in ours.iter().flatten() {
@@ -143,6 +155,13 @@ pub(crate) fn exhausted(error: &io::Error) -> Option<&'static str> {
         libc::ENOMEM => "memory",
         _ => return None,
     })
+}
+
+/// In the child, before it executes its program: a session of its own, whose terminal is its output.
+fn take_terminal() -> io::Result<()> {
+    rustix::process::setsid()?;
+    rustix::process::ioctl_tiocsctty(rustix::stdio::stdout())?;
+    Ok(())
 }
 
 /// In the child, before it executes its program: system calls only.
@@ -177,7 +196,7 @@ fn merge(stdout: Stdio) -> io::Result<(Stdio, Stdio, Option<OwnedFd>)> {
             (File::from(io::stdout().as_fd().try_clone_to_owned()?), None)
         }
         Stdio::File(file) => (file, None),
-        Stdio::Pipe => {
+        Stdio::Pipe | Stdio::Pty { .. } => {
             let (read, write) = pipe()?;
             (File::from(write), Some(read))
         }
@@ -191,7 +210,7 @@ fn std_stdio(stdio: Stdio) -> StdStdio {
         Stdio::Null => StdStdio::null(),
         Stdio::Inherit | Stdio::Same => StdStdio::inherit(),
         Stdio::File(file) => file.into(),
-        Stdio::Pipe => StdStdio::piped(),
+        Stdio::Pipe | Stdio::Pty { .. } => StdStdio::piped(),
     }
 }
 

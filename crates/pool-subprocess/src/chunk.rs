@@ -1,0 +1,338 @@
+//! Output between driver and consumer: the driver passes on whole lines as they were read, and each consumer
+//! cuts them by itself. So a line costs the driver nothing, and lines that were read together share memory.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::ops::Range;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::command::{Command, Output};
+use crate::line::{LineEnd, LineRef, Stream};
+
+/// The longest line that is delivered in one piece: 64 KiB, asyncio's limit for a line, which there is an
+/// error and here a [`LineEnd::Split`].
+pub(crate) const MAX_LINE_BYTES: usize = 64 * 1024;
+
+/// From how many bytes on the lines of a read keep its buffer instead of being copied out of it.
+const MIN_TAKEN_BYTES: usize = 16 * 1024;
+
+/// What ends a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// A line feed.
+    #[default]
+    Newline,
+    /// Also a carriage return, as progress bars have it.
+    CarriageReturn,
+    /// Nothing but the end of a read.
+    Raw,
+}
+
+impl Cut {
+    pub(crate) fn of(command: &Command, output: &Output) -> Self {
+        match output {
+            Output::Raw => Self::Raw,
+            _ if command.progress_lines => Self::CarriageReturn,
+            _ => Self::Newline,
+        }
+    }
+
+    fn first(self, bytes: &[u8]) -> Option<usize> {
+        match self {
+            Self::Newline => memchr::memchr(b'\n', bytes),
+            Self::CarriageReturn => memchr::memchr2(b'\n', b'\r', bytes),
+            Self::Raw => None,
+        }
+    }
+
+    fn last(self, bytes: &[u8]) -> Option<usize> {
+        match self {
+            Self::Newline => memchr::memrchr(b'\n', bytes),
+            Self::CarriageReturn => memchr::memrchr2(b'\n', b'\r', bytes),
+            Self::Raw => bytes.len().checked_sub(1),
+        }
+    }
+}
+
+/// Whole lines of one stream, completed by one read.
+#[derive(Clone, Debug)]
+pub(crate) struct Chunk {
+    stream: Stream,
+    at: Instant,
+    cut: Cut,
+    bytes: Bytes,
+    /// Where the next line begins.
+    start: usize,
+    /// How many lines before it were dropped.
+    pub(crate) skipped: u64,
+}
+
+impl Chunk {
+    pub(crate) fn new(stream: Stream, cut: Cut, bytes: Bytes) -> Self {
+        Self {
+            stream,
+            at: Instant::now(),
+            cut,
+            bytes,
+            start: 0,
+            skipped: 0,
+        }
+    }
+
+    pub(crate) fn stream(&self) -> Stream {
+        self.stream
+    }
+
+    /// All that was read, line ends included.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+
+    pub(crate) fn line_count(mut self) -> u64 {
+        std::iter::from_fn(|| self.next_line().map(|_| 1)).sum()
+    }
+
+    /// Where the next line is, and what ended it.
+    fn next_line(&mut self) -> Option<(Range<usize>, LineEnd)> {
+        let rest = &self.bytes[self.start..];
+        if rest.is_empty() {
+            return None;
+        }
+        if self.cut == Cut::Raw {
+            let all = self.start..self.bytes.len();
+            self.start = all.end;
+            return Some((all, LineEnd::Raw));
+        }
+        let window = &rest[..rest.len().min(MAX_LINE_BYTES + 1)];
+        let (length, used, end) = match self.cut.first(window) {
+            Some(at) => match (rest[at], rest.get(at + 1)) {
+                (b'\n', _) if at > 0 && rest[at - 1] == b'\r' => (at - 1, at + 1, LineEnd::Newline),
+                (b'\r', Some(b'\n')) => (at, at + 2, LineEnd::Newline),
+                (b'\r', _) => (at, at + 1, LineEnd::CarriageReturn),
+                _ => (at, at + 1, LineEnd::Newline),
+            },
+            None if rest.len() >= MAX_LINE_BYTES => {
+                (MAX_LINE_BYTES, MAX_LINE_BYTES, LineEnd::Split)
+            }
+            None => (rest.len(), rest.len(), LineEnd::Eof),
+        };
+        let start = self.start;
+        self.start += used;
+        Some((start..start + length, end))
+    }
+}
+
+/// The driver's side: puts what one stream's reads bring together to whole lines.
+#[derive(Debug, Default)]
+pub(crate) struct Assembler {
+    cut: Cut,
+    /// At most one line, of at most [`MAX_LINE_BYTES`].
+    unfinished: Vec<u8>,
+    /// A line feed that comes next belongs to the carriage return before.
+    returned: bool,
+}
+
+impl Assembler {
+    pub(crate) fn new(cut: Cut) -> Self {
+        Self {
+            cut,
+            ..Self::default()
+        }
+    }
+
+    /// Puts what is unfinished into the empty buffer of the next read, so that the two are in one piece. Either
+    /// [`complete`](Self::complete) or [`take_back`](Self::take_back) follows.
+    pub(crate) fn begin(&mut self, buffer: &mut Vec<u8>) {
+        buffer.append(&mut self.unfinished);
+    }
+
+    /// The read brought nothing.
+    pub(crate) fn take_back(&mut self, buffer: &[u8]) {
+        self.unfinished.extend_from_slice(buffer);
+    }
+
+    /// The whole lines in the buffer, in which a read has followed at `read_at`. Takes the buffer if they fill much
+    /// of it.
+    pub(crate) fn complete(&mut self, buffer: &mut Vec<u8>, read_at: usize) -> Option<Bytes> {
+        if mem::take(&mut self.returned) && buffer.first() == Some(&b'\n') {
+            buffer.remove(0);
+        }
+        let lines = match self.cut.last(&buffer[read_at..]) {
+            Some(at) => read_at + at + 1,
+            None => 0,
+        };
+        // Of a line that is too long, what is known to be split off.
+        let too_long = (buffer.len() - lines).saturating_sub(1) / MAX_LINE_BYTES * MAX_LINE_BYTES;
+        let length = lines + too_long;
+        self.unfinished.extend_from_slice(&buffer[length..]);
+        if length == 0 {
+            return None;
+        }
+        self.returned = self.cut == Cut::CarriageReturn
+            && self.unfinished.is_empty()
+            && buffer[length - 1] == b'\r';
+        if length < MIN_TAKEN_BYTES {
+            return Some(Bytes::copy_from_slice(&buffer[..length]));
+        }
+        let mut taken = mem::take(buffer);
+        taken.truncate(length);
+        Some(taken.into())
+    }
+
+    /// The rest that nothing ended, if there is one.
+    pub(crate) fn finish(&mut self) -> Option<Bytes> {
+        if self.unfinished.is_empty() {
+            None
+        } else {
+            Some(mem::take(&mut self.unfinished).into())
+        }
+    }
+}
+
+/// The consumer's side: cuts the chunks that it has taken.
+#[derive(Debug, Default)]
+pub(crate) struct LineReader {
+    chunks: VecDeque<Chunk>,
+    next_seq: u64,
+}
+
+impl LineReader {
+    /// Whether there is a line.
+    pub(crate) fn has_line(&mut self) -> bool {
+        while self.chunks.front().is_some_and(Chunk::is_used_up) {
+            self.chunks.pop_front();
+        }
+        !self.chunks.is_empty()
+    }
+
+    /// Where the next chunks go when there is no line any more.
+    pub(crate) fn chunks(&mut self) -> &mut VecDeque<Chunk> {
+        &mut self.chunks
+    }
+
+    pub(crate) fn next(&mut self) -> Option<LineRef<'_>> {
+        if !self.has_line() {
+            return None;
+        }
+        let chunk = self.chunks.front_mut()?;
+        self.next_seq += mem::take(&mut chunk.skipped);
+        let (range, end) = chunk.next_line()?;
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        Some(LineRef {
+            stream: chunk.stream,
+            at: chunk.at,
+            seq,
+            bytes: &chunk.bytes[range],
+            end,
+            chunk: &chunk.bytes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(cut: Cut, reads: &[&[u8]]) -> Vec<(Vec<u8>, LineEnd)> {
+        let mut assembler = Assembler::new(cut);
+        let mut reader = LineReader::default();
+        let mut take = |bytes: Option<Bytes>| {
+            let chunk = bytes.map(|bytes| Chunk::new(Stream::Stdout, cut, bytes));
+            reader.chunks().extend(chunk);
+        };
+        for read in reads {
+            let mut buffer = Vec::new();
+            // A read that brings nothing changes nothing.
+            assembler.begin(&mut buffer);
+            assembler.take_back(&buffer);
+            buffer.clear();
+            assembler.begin(&mut buffer);
+            let read_at = buffer.len();
+            buffer.extend_from_slice(read);
+            take(assembler.complete(&mut buffer, read_at));
+        }
+        take(assembler.finish());
+        let mut lines = Vec::new();
+        while let Some(line) = reader.next() {
+            assert_eq!(line.seq, lines.len() as u64);
+            assert_eq!(line.to_line().bytes, line.bytes);
+            lines.push((line.bytes.to_vec(), line.end));
+        }
+        lines
+    }
+
+    #[test]
+    fn lines_are_cut_wherever_the_reads_end() {
+        let want = vec![
+            (b"one".to_vec(), LineEnd::Newline),
+            (b"".to_vec(), LineEnd::Newline),
+            (b"two".to_vec(), LineEnd::Newline),
+            (b"three\rfour".to_vec(), LineEnd::Eof),
+        ];
+        let text = b"one\n\ntwo\r\nthree\rfour";
+        for cut in 0..=text.len() {
+            let lines = lines(Cut::Newline, &[&text[..cut], &text[cut..]]);
+            assert_eq!(lines, want, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_carriage_return_ends_a_line_where_asked() {
+        let text = b"1%\r20%\r\rdone\r\nrest";
+        for cut in 0..=text.len() {
+            let lines = lines(Cut::CarriageReturn, &[&text[..cut], &text[cut..]]);
+            let bytes: Vec<_> = lines.iter().map(|(bytes, _)| bytes.as_slice()).collect();
+            assert_eq!(
+                bytes,
+                [&b"1%"[..], b"20%", b"", b"done", b"rest"],
+                "cut at {cut}"
+            );
+            assert_eq!(lines[0].1, LineEnd::CarriageReturn);
+        }
+    }
+
+    #[test]
+    fn raw_output_comes_as_it_was_read() {
+        let want = [
+            (b"a\nb".to_vec(), LineEnd::Raw),
+            (b"\r".to_vec(), LineEnd::Raw),
+        ];
+        assert_eq!(lines(Cut::Raw, &[b"a\nb", b"\r"]), want);
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_split_and_flagged() {
+        let long = vec![b'x'; 2 * MAX_LINE_BYTES + 3];
+        for cut in [0, 1, MAX_LINE_BYTES, MAX_LINE_BYTES + 1, 2 * MAX_LINE_BYTES] {
+            assert_eq!(
+                lines(Cut::Newline, &[&long[..cut], &long[cut..], b"\n"]),
+                [
+                    (vec![b'x'; MAX_LINE_BYTES], LineEnd::Split),
+                    (vec![b'x'; MAX_LINE_BYTES], LineEnd::Split),
+                    (b"xxx".to_vec(), LineEnd::Newline)
+                ],
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_of_just_the_limit_is_whole() {
+        let mut text = vec![b'x'; MAX_LINE_BYTES];
+        text.push(b'\n');
+        for cut in [0, 1, MAX_LINE_BYTES] {
+            assert_eq!(
+                lines(Cut::Newline, &[&text[..cut], &text[cut..]]),
+                [(vec![b'x'; MAX_LINE_BYTES], LineEnd::Newline)],
+                "cut at {cut}"
+            );
+        }
+    }
+}

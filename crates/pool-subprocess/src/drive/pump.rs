@@ -1,0 +1,137 @@
+//! One output stream of a child: read, kept, and passed on as lines.
+
+use std::task::Poll;
+use std::{io, mem};
+
+use crate::capture::{Capture, Captured};
+use crate::chunk::{Assembler, Chunk, Cut};
+use crate::command::{Command, Output};
+use crate::line::Stream;
+use crate::monitor::Monitor;
+use crate::sys::{OutputPipe, Readiness, Role};
+
+/// What one read takes at most: a quarter of what a pipe holds, where that can be chosen. The buffer lives for one
+/// poll, so that a child that is silent costs no memory.
+const READ_BYTES: usize = 64 * 1024;
+
+/// What is read of a stream after the exit though its consumer has no room: more than a pipe holds, so that
+/// a slow consumer loses nothing, and not what a grandchild goes on writing.
+const MAX_LATE_BYTES: usize = 1 << 20;
+
+/// Reads of one poll before others get their turn.
+const READS_A_POLL: usize = 16;
+
+/// One output stream of the child.
+#[derive(Debug)]
+pub(super) struct Pump {
+    stream: Stream,
+    pub(super) pipe: Option<OutputPipe>,
+    capture: Capture,
+    assembler: Assembler,
+    cut: Cut,
+    /// Read after the exit without room: see [`MAX_LATE_BYTES`].
+    late_bytes: usize,
+}
+
+impl Pump {
+    pub(super) fn new(stream: Stream, command: &Command, output: &Output) -> Self {
+        let limit = match output {
+            Output::Capture { limit } | Output::Pty { limit, .. } => *limit,
+            _ => 0,
+        };
+        let cut = Cut::of(command, output);
+        Self {
+            stream,
+            pipe: None,
+            capture: Capture::new(limit),
+            assembler: Assembler::new(cut),
+            cut,
+            late_bytes: 0,
+        }
+    }
+
+    pub(super) fn role(&self) -> Role {
+        match self.stream {
+            Stream::Stdout => Role::Stdout,
+            Stream::Stderr => Role::Stderr,
+        }
+    }
+
+    pub(super) fn may_read(&self, has_room: bool, exited: bool) -> bool {
+        has_room || (exited && self.late_bytes < MAX_LATE_BYTES)
+    }
+
+    /// Reads what is there, up to a turn's worth. Whether there may be more.
+    pub(super) fn read_all(
+        &mut self,
+        readiness: &mut impl Readiness,
+        buffer: &mut Vec<u8>,
+        monitor: &Monitor,
+        exited: bool,
+    ) -> bool {
+        let role = self.role();
+        for _ in 0..READS_A_POLL {
+            let has_room = monitor.has_room();
+            if self.pipe.is_none() || !self.may_read(has_room, exited) {
+                return false;
+            }
+            let read_at = self.begin(buffer, monitor);
+            let Some(pipe) = &mut self.pipe else {
+                return false;
+            };
+            let source = pipe.source();
+            match readiness.attempt(role, source, &mut || pipe.read(buffer)) {
+                Poll::Ready(Ok(read)) if read > 0 => {
+                    self.late_bytes += if has_room { 0 } else { read };
+                    self.take(buffer, read_at, monitor);
+                    continue;
+                }
+                unread => {
+                    self.assembler.take_back(buffer);
+                    match unread {
+                        Poll::Pending => return false,
+                        Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                        // The end, or an error that is one: nothing more can come.
+                        Poll::Ready(_) => {
+                            readiness.forget(role);
+                            self.pipe = None;
+                            self.close(monitor);
+                        }
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Makes the buffer ready for a read, and says where it begins.
+    pub(super) fn begin(&mut self, buffer: &mut Vec<u8>, monitor: &Monitor) -> usize {
+        buffer.clear();
+        self.assembler.begin(buffer);
+        if !monitor.wants_lines() {
+            buffer.clear();
+        }
+        buffer.reserve(READ_BYTES);
+        buffer.len()
+    }
+
+    /// Takes what was read into the buffer.
+    pub(super) fn take(&mut self, buffer: &mut Vec<u8>, read_at: usize, monitor: &Monitor) {
+        self.capture.push(&buffer[read_at..]);
+        if monitor.wants_lines() {
+            if let Some(lines) = self.assembler.complete(buffer, read_at) {
+                monitor.deliver(Chunk::new(self.stream, self.cut, lines));
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, monitor: &Monitor) {
+        if let Some(rest) = self.assembler.finish() {
+            monitor.deliver(Chunk::new(self.stream, self.cut, rest));
+        }
+    }
+
+    pub(super) fn finish(&mut self) -> Captured {
+        mem::replace(&mut self.capture, Capture::new(0)).finish()
+    }
+}

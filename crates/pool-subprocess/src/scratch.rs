@@ -1,0 +1,71 @@
+//! A directory for one child: fresh, its own, and gone with it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use crate::errand::Errand;
+use crate::error::SpawnError;
+use crate::identity::Identity;
+use crate::sys;
+
+/// What a command wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Scratch {
+    pub(crate) keep_on_failure: bool,
+}
+
+/// The directory of a child that runs.
+#[derive(Debug)]
+pub(crate) struct ScratchDir {
+    dir: TempDir,
+    keep_on_failure: bool,
+}
+
+impl Scratch {
+    /// In the system's directory for temporary files, for nobody but the child's user.
+    pub(crate) fn make(self, identity: &Identity) -> Result<ScratchDir, SpawnError> {
+        let owned = sys::private_dir(tempfile::Builder::new().prefix("pool-")).and_then(|dir| {
+            sys::give_to(dir.path(), identity)?;
+            Ok(dir)
+        });
+        match owned {
+            Ok(dir) => Ok(ScratchDir {
+                dir,
+                keep_on_failure: self.keep_on_failure,
+            }),
+            Err(source) => Err(SpawnError::Scratch {
+                source: Arc::new(source),
+            }),
+        }
+    }
+}
+
+impl ScratchDir {
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What is left of it, and the removal if it is one.
+    pub(crate) fn end(self, succeeded: bool) -> (Option<PathBuf>, Option<Errand>) {
+        if self.keep_on_failure && !succeeded {
+            return (Some(self.dir.keep()), None);
+        }
+        let path = self.dir.path().to_owned();
+        match Errand::start("pool-scratch", || remove(self.dir)) {
+            Ok(removal) => (None, Some(removal)),
+            // There are no threads any more, and the directory was given to one: it is gone already, by its drop.
+            Err(error) => {
+                tracing::warn!(dir = %path.display(), %error, "removed a scratch directory in place");
+                (None, None)
+            }
+        }
+    }
+}
+
+fn remove(dir: TempDir) -> io::Result<()> {
+    dir.close()
+}

@@ -1,0 +1,111 @@
+//! A directory for one child.
+
+use std::path::{Path, PathBuf};
+
+use pool_subprocess::{Command, RunMode};
+
+use crate::puppets::{REAL_MODES, pool, puppet};
+
+/// Leaves a file in its directory, and prints which that is.
+fn littering(code: &str) -> Command {
+    puppet([
+        "seq", "cwd", "--then", "fill", "left", "1", "--then", "exit", code,
+    ])
+}
+
+fn printed(outcome: &pool_subprocess::Outcome) -> PathBuf {
+    Path::new(outcome.stdout().to_string_lossy().trim_end()).to_owned()
+}
+
+#[tokio::test]
+async fn it_is_fresh_and_gone_with_the_child() {
+    for mode in REAL_MODES {
+        let pool = pool(2, mode);
+        let first = pool
+            .run(littering("0").scratch_dir())
+            .await
+            .expect("it runs");
+        let second = pool
+            .run(littering("1").scratch_dir())
+            .await
+            .expect("it runs");
+        assert_ne!(printed(&first), printed(&second), "{mode}");
+        for outcome in [first, second] {
+            assert!(printed(&outcome).is_absolute(), "{mode}");
+            assert!(!printed(&outcome).exists(), "{mode}");
+            assert_eq!(outcome.scratch_dir(), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_is_kept_after_a_failure_where_asked() {
+    for mode in REAL_MODES {
+        let pool = pool(1, mode);
+        let outcome = pool
+            .run(littering("0").scratch_dir_kept_on_failure())
+            .await
+            .expect("it runs");
+        assert!(!printed(&outcome).exists(), "{mode}");
+        let outcome = pool
+            .run(littering("1").scratch_dir_kept_on_failure())
+            .await
+            .expect("it runs");
+        let kept = outcome.scratch_dir().expect("it failed");
+        assert!(kept.join("left").exists(), "{mode}");
+        std::fs::remove_dir_all(kept).expect("it is ours");
+    }
+}
+
+#[tokio::test]
+async fn it_is_gone_after_a_kill() {
+    let pool = pool(1, RunMode::Async);
+    let slot = pool.acquire_subprocess().await.expect("a slot");
+    let command = puppet(["seq", "cwd", "--then", "sleep", "60"]).scratch_dir();
+    let mut child = slot.spawn(command).expect("it starts");
+    let dir = child
+        .next_line()
+        .await
+        .expect("it prints")
+        .text()
+        .into_owned();
+    assert!(Path::new(&dir).exists());
+    child.kill();
+    assert!(child.wait().await.expect("it ends").cancelled());
+    assert!(!Path::new(&dir).exists());
+}
+
+#[tokio::test]
+async fn a_plan_makes_none() {
+    let pool = pool(1, RunMode::DryRun);
+    let outcome = pool
+        .run(Command::new("x").scratch_dir())
+        .await
+        .expect("a plan");
+    let plan = outcome.plan().expect("a plan");
+    assert!(plan.scratch_dir && plan.to_string().contains("a fresh one"));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn it_is_its_users_own() {
+    use std::os::unix::fs::MetadataExt;
+
+    if !rustix::process::geteuid().is_root() {
+        crate::puppets::skipped("only the superuser may name a user");
+        return;
+    }
+    let pool = pool(1, RunMode::Async);
+    let command = Command::new("/bin/sh")
+        .args(["-c", "echo x > left; exit 1"])
+        .user(65534)
+        .group(65534)
+        .scratch_dir_kept_on_failure();
+    let outcome = pool.run(command).await.expect("it runs");
+    let kept = outcome.scratch_dir().expect("it failed");
+    let left = kept.join("left").metadata().expect("it could write");
+    let dir = kept.metadata().expect("it is there");
+    assert_eq!((left.uid(), dir.uid()), (65534, 65534));
+    assert_eq!(dir.mode() & 0o777, 0o700);
+    std::fs::remove_dir_all(kept).expect("it is ours");
+}
