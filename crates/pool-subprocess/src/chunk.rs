@@ -90,37 +90,45 @@ impl Chunk {
         &self.bytes
     }
 
-    fn is_used_up(&self) -> bool {
-        self.start == self.bytes.len()
-    }
-
     pub(crate) fn line_count(mut self) -> u64 {
         std::iter::from_fn(|| self.next_line().map(|_| 1)).sum()
     }
 
     /// Where the next line is, and what ended it.
+    #[inline]
     fn next_line(&mut self) -> Option<(Range<usize>, LineEnd)> {
+        if self.cut == Cut::Newline {
+            let rest = &self.bytes[self.start..];
+            let window = &rest[..rest.len().min(MAX_LINE_BYTES + 1)];
+            if let Some(at) = memchr::memchr(b'\n', window) {
+                let has_return = at > 0 && window[at - 1] == b'\r';
+                let line = self.start..self.start + at - usize::from(has_return);
+                self.start += at + 1;
+                return Some((line, LineEnd::Newline));
+            }
+        }
+        self.next_other_line()
+    }
+
+    /// What is no line that a line feed ends, or may be none.
+    #[cold]
+    fn next_other_line(&mut self) -> Option<(Range<usize>, LineEnd)> {
         let rest = &self.bytes[self.start..];
         if rest.is_empty() {
             return None;
         }
-        if self.cut == Cut::Raw {
-            let all = self.start..self.bytes.len();
-            self.start = all.end;
-            return Some((all, LineEnd::Raw));
-        }
         let window = &rest[..rest.len().min(MAX_LINE_BYTES + 1)];
-        let (length, used, end) = match self.cut.first(window) {
-            Some(at) => match (rest[at], rest.get(at + 1)) {
-                (b'\n', _) if at > 0 && rest[at - 1] == b'\r' => (at - 1, at + 1, LineEnd::Newline),
+        let (length, used, end) = match (self.cut, self.cut.first(window)) {
+            (Cut::Raw, _) => (rest.len(), rest.len(), LineEnd::Raw),
+            (_, Some(at)) => match (rest[at], rest.get(at + 1)) {
                 (b'\r', Some(b'\n')) => (at, at + 2, LineEnd::Newline),
                 (b'\r', _) => (at, at + 1, LineEnd::CarriageReturn),
                 _ => (at, at + 1, LineEnd::Newline),
             },
-            None if rest.len() >= MAX_LINE_BYTES => {
+            (_, None) if rest.len() >= MAX_LINE_BYTES => {
                 (MAX_LINE_BYTES, MAX_LINE_BYTES, LineEnd::Split)
             }
-            None => (rest.len(), rest.len(), LineEnd::Eof),
+            (_, None) => (rest.len(), rest.len(), LineEnd::Eof),
         };
         let start = self.start;
         self.start += used;
@@ -198,17 +206,17 @@ impl Assembler {
 /// The consumer's side: cuts the chunks that it has taken.
 #[derive(Debug, Default)]
 pub(crate) struct LineReader {
+    current: Option<Chunk>,
     chunks: VecDeque<Chunk>,
     next_seq: u64,
 }
 
 impl LineReader {
     /// Whether there is a line.
+    #[inline]
     pub(crate) fn has_line(&mut self) -> bool {
-        while self.chunks.front().is_some_and(Chunk::is_used_up) {
-            self.chunks.pop_front();
-        }
-        !self.chunks.is_empty()
+        let has_more = |chunk: &Chunk| chunk.start < chunk.bytes.len();
+        self.current.as_ref().is_some_and(has_more) || self.take_chunk()
     }
 
     /// Where the next chunks go when there is no line any more.
@@ -216,12 +224,17 @@ impl LineReader {
         &mut self.chunks
     }
 
+    /// The next chunk in one piece, if none of its lines was taken.
+    pub(crate) fn next_chunk(&mut self) -> Option<Chunk> {
+        self.current.take().or_else(|| self.chunks.pop_front())
+    }
+
+    #[inline]
     pub(crate) fn next(&mut self) -> Option<LineRef<'_>> {
         if !self.has_line() {
             return None;
         }
-        let chunk = self.chunks.front_mut()?;
-        self.next_seq += mem::take(&mut chunk.skipped);
+        let chunk = self.current.as_mut()?;
         let (range, end) = chunk.next_line()?;
         let seq = self.next_seq;
         self.next_seq += 1;
@@ -233,6 +246,14 @@ impl LineReader {
             end,
             chunk: &chunk.bytes,
         })
+    }
+
+    fn take_chunk(&mut self) -> bool {
+        self.current = self.chunks.pop_front();
+        if let Some(chunk) = &self.current {
+            self.next_seq += chunk.skipped;
+        }
+        self.current.is_some()
     }
 }
 

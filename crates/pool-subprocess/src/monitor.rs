@@ -58,6 +58,8 @@ struct State {
     slot_at_end: SlotAtEnd,
     driver: Option<Waker>,
     consumer: Option<Waker>,
+    /// A thread waits for a change: to tell it costs a system call.
+    has_sleeper: bool,
 }
 
 /// One child's post office.
@@ -98,6 +100,7 @@ impl Monitor {
                 slot_at_end,
                 driver: None,
                 consumer: None,
+                has_sleeper: false,
             }),
             changed: Condvar::new(),
         })
@@ -214,8 +217,11 @@ impl Monitor {
 
     fn tell_consumer(&self, mut state: MutexGuard<'_, State>) {
         let consumer = state.consumer.take();
+        let has_sleeper = mem::take(&mut state.has_sleeper);
         drop(state);
-        self.changed.notify_all();
+        if has_sleeper {
+            self.changed.notify_all();
+        }
         wake(consumer);
     }
 
@@ -260,12 +266,7 @@ impl Monitor {
         loop {
             match self.next(state, reader) {
                 Ok(next) => return next,
-                Err(waiting) => {
-                    state = self
-                        .changed
-                        .wait(waiting)
-                        .unwrap_or_else(PoisonError::into_inner);
-                }
+                Err(waiting) => state = self.sleep(waiting),
             }
         }
     }
@@ -314,11 +315,15 @@ impl Monitor {
             if let Some(end) = state.end.take() {
                 return end;
             }
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.sleep(state);
         }
+    }
+
+    fn sleep<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.has_sleeper = true;
+        self.changed
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nothing was started: the end is a plan.
@@ -403,6 +408,7 @@ impl Attachment {
         }
     }
 
+    #[inline]
     pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Next> {
         if self.reader.has_line() {
             Poll::Ready(Next::Line)

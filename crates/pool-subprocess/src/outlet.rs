@@ -102,6 +102,8 @@ struct State {
     /// The consumer is gone.
     unwanted: bool,
     consumer: Option<Waker>,
+    /// The consumer is a thread that waits: to tell it costs a system call.
+    has_sleeper: bool,
     driver: Option<Waker>,
 }
 
@@ -153,7 +155,9 @@ impl Outlet {
         }
         let delivery = state.delivery;
         state.queue.push(chunk, delivery);
-        self.0.changed.notify_all();
+        if mem::take(&mut state.has_sleeper) {
+            self.0.changed.notify_all();
+        }
         state.consumer.take()
     }
 }
@@ -196,7 +200,7 @@ impl Lines {
     /// The next lines of both streams as they were read; `None` at the end.
     pub(crate) fn next_chunk_blocking(&mut self) -> Option<Chunk> {
         self.wait_chunks();
-        self.reader.chunks().pop_front()
+        self.reader.next_chunk()
     }
 
     /// How many lines were dropped so far because this consumer was slow.
@@ -235,6 +239,7 @@ impl Lines {
                 drop(state);
                 return wake(driver);
             }
+            state.has_sleeper = true;
             state = self
                 .shared
                 .changed
