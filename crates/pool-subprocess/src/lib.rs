@@ -79,7 +79,7 @@ pub use events::{Event, Events};
 pub use inlet::ChildStdin;
 pub use lifecycle::{Cause, Stage};
 pub use line::{Line, LineEnd, LineRef, Stream};
-pub use mode::RunMode;
+pub use mode::{Capabilities, RunMode};
 pub use outcome::{Exit, Outcome};
 pub use outlet::{Delivery, Lines};
 pub use plan::Plan;

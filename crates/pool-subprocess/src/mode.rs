@@ -49,7 +49,66 @@ pub enum RunMode {
     DryRun,
 }
 
+/// What a mode can do: where the modes differ, and all else is the same.
+///
+/// # Examples
+/// ```
+/// use pool_subprocess::RunMode;
+///
+/// let refused = |mode: &RunMode| !mode.capabilities().piped_stdin;
+/// let modes: Vec<RunMode> = RunMode::ALL.into_iter().filter(refused).collect();
+/// assert_eq!(modes, [RunMode::Local]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Starts processes.
+    pub starts: bool,
+    /// Lines arrive, and a request to end is heard, while the child runs.
+    pub live: bool,
+    /// A child waits for a consumer that is slow; else lines beyond 256 KiB are dropped and counted.
+    pub backpressure: bool,
+    /// A child can be written to while it runs ([`Stdin::Piped`](crate::Stdin::Piped)).
+    pub piped_stdin: bool,
+    /// Needs a tokio runtime whose I/O driver is on.
+    pub needs_tokio: bool,
+}
+
 impl RunMode {
+    /// All modes.
+    pub const ALL: [Self; 4] = [Self::Async, Self::Threaded, Self::Local, Self::DryRun];
+
+    /// What this mode can do.
+    #[must_use]
+    pub const fn capabilities(self) -> Capabilities {
+        let background = Capabilities {
+            starts: true,
+            live: true,
+            backpressure: true,
+            piped_stdin: true,
+            needs_tokio: false,
+        };
+        match self {
+            Self::Async => Capabilities {
+                needs_tokio: true,
+                ..background
+            },
+            Self::Threaded => background,
+            Self::Local => Capabilities {
+                live: false,
+                backpressure: false,
+                piped_stdin: false,
+                ..background
+            },
+            // Whatever is asked for is planned.
+            Self::DryRun => Capabilities {
+                starts: false,
+                live: false,
+                ..background
+            },
+        }
+    }
+
     /// The environment variable that overrides the choice by surroundings, not the one by code.
     pub const ENV: &'static str = "POOL_RUN_MODE";
 

@@ -65,20 +65,21 @@ pub(crate) fn start(
         RunMode::Async if start.blocking => RunMode::Threaded,
         mode => mode,
     };
-    if mode == RunMode::DryRun {
+    let can = mode.capabilities();
+    if !can.starts {
         let monitor = plan(slot, command, start);
         return Ok(Started {
             monitor,
             inlet: None,
         });
     }
-    if mode == RunMode::Local {
+    if !can.backpressure {
         // The consumers cannot take lines before the child has ended.
         start.delivery = start.delivery.and(Some(Delivery::Lossy));
         start.outlets.iter().for_each(Outlet::make_lossy);
     }
     let is_piped = command.stdin == Stdin::Piped;
-    if is_piped && (mode == RunMode::Local || !start.has_writer) {
+    if is_piped && !(can.piped_stdin && start.has_writer) {
         return Err((slot, SpawnError::NoWriter));
     }
     let inlet = is_piped.then(Arc::<Inlet>::default);

@@ -7,6 +7,8 @@
 
 mod bad_input;
 mod batch;
+#[cfg(windows)]
+mod batch_files;
 mod cancel;
 mod child;
 mod consumers;

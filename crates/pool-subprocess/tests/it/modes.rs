@@ -260,3 +260,56 @@ fn in_an_environment_with_a_mode() {
         }
     }
 }
+
+/// The book's table of differences says what the modes say of themselves.
+#[test]
+fn the_book_tells_the_modes_apart_as_they_do() {
+    let book = include_str!("../../../../docs/src/concepts.md");
+    let row = |what: &str, has: fn(pool_subprocess::Capabilities) -> bool| {
+        let cells: Vec<&str> = RunMode::ALL
+            .map(|mode| {
+                if has(mode.capabilities()) {
+                    "yes"
+                } else {
+                    "no"
+                }
+            })
+            .into();
+        let row = format!("| {what} | {} |", cells.join(" | "));
+        assert!(book.lines().any(|line| line == row), "{row}");
+    };
+    let names = RunMode::ALL.map(|mode| format!("`{mode}`")).join(" | ");
+    assert!(book.contains(&format!("| | {names} |")));
+    row("starts processes", |can| can.starts);
+    let live = "lines arrive, and requests to end are heard, while the child runs";
+    row(live, |can| can.live);
+    row("a child waits for a slow consumer", |can| can.backpressure);
+    row("a child can be written to while it runs", |can| {
+        can.piped_stdin
+    });
+    row("needs a tokio runtime with I/O", |can| can.needs_tokio);
+}
+
+/// What the modes say of themselves is so.
+#[tokio::test]
+async fn a_mode_can_do_what_it_says() {
+    for mode in RunMode::ALL {
+        let can = mode.capabilities();
+        let pool = pool(1, mode);
+        let slot = pool.acquire_subprocess().await.expect("a slot");
+        let spawned = slot.spawn(puppet(["cat"]).stdin(pool_subprocess::Stdin::Piped));
+        assert_eq!(spawned.is_ok(), can.piped_stdin, "{mode}");
+        // Either way the slot is free again.
+        let started = spawned.is_ok_and(|child| child.pid().is_some());
+        assert_eq!(started, can.piped_stdin && can.starts, "{mode}");
+        let slot = pool.acquire_subprocess().await.expect("a slot");
+        let many = puppet(["lines", "16000", "--width", "80"]);
+        let mut child = slot.spawn(many).expect("it starts");
+        // A child that ran on the calling thread has ended by now.
+        let has_ended = child.try_wait().expect("it is followed").is_some();
+        assert_eq!(!has_ended, can.live, "{mode}");
+        while child.next_line().await.is_some() {}
+        let outcome = child.wait().await.expect("it ends");
+        assert_eq!(outcome.lines_dropped() == 0, can.backpressure, "{mode}");
+    }
+}
