@@ -11,6 +11,7 @@
 mod aarch64_check;
 mod bench;
 mod ci;
+mod compare;
 mod demo;
 mod deny;
 mod docs;
@@ -47,6 +48,7 @@ enum Command {
     Demo(demo::Options),
     Test(test::Options),
     Bench(bench::Options),
+    Compare(compare::Options),
     Instructions(instructions::Options),
     Ci(ci::Options),
     Lint(lint::Options),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Compare(options) => compare::run(&options),
         Command::Instructions(options) => instructions::run(&options),
         Command::Ci(options) => ci::run(&options),
         Command::Lint(options) => lint::run(&options),

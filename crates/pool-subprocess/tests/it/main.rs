@@ -15,6 +15,7 @@ mod consumers;
 mod drain;
 mod end;
 mod environment;
+mod failure_modes;
 mod input;
 mod leftovers;
 mod limits;
