@@ -29,7 +29,8 @@ use crate::start::Started;
 pub struct Child {
     running: Attachment,
     stdin: Option<ChildStdin>,
-    end: Option<End>,
+    /// Boxed, as it is not there most of the time.
+    end: Option<Box<End>>,
 }
 
 impl Child {
@@ -76,7 +77,7 @@ impl Child {
         match next {
             Next::Line => self.running.line(),
             Next::End(end) => {
-                self.end = Some(*end);
+                self.end = Some(end);
                 None
             }
             Next::Nothing => None,
@@ -108,7 +109,7 @@ impl Child {
         if self.end.is_none() {
             self.stdin = None;
             self.running.stop_backpressure();
-            self.end = Some(poll_fn(|cx| self.running.poll_end(cx)).await);
+            self.end = Some(Box::new(poll_fn(|cx| self.running.poll_end(cx)).await));
         }
         self.outcome()
     }
@@ -124,7 +125,7 @@ impl Child {
         if self.end.is_none() {
             self.stdin = None;
             self.running.stop_backpressure();
-            self.end = Some(self.running.wait_end());
+            self.end = Some(Box::new(self.running.wait_end()));
         }
         self.outcome()
     }
@@ -140,7 +141,7 @@ impl Child {
                 .running
                 .poll_end(&std::task::Context::from_waker(waker))
             {
-                Poll::Ready(end) => self.end = Some(end),
+                Poll::Ready(end) => self.end = Some(Box::new(end)),
                 Poll::Pending => return Ok(None),
             }
         }
@@ -148,7 +149,7 @@ impl Child {
     }
 
     fn outcome(&self) -> Result<&Outcome, RunError> {
-        match &self.end {
+        match self.end.as_deref() {
             Some(Ok(outcome)) => Ok(outcome),
             Some(Err(error)) => Err(error.clone()),
             None => unreachable!("the callers have waited for the end"),

@@ -142,6 +142,16 @@ impl Output {
     }
 }
 
+impl Output {
+    /// Whether it passes through the host.
+    pub(crate) fn is_read(&self) -> bool {
+        match self {
+            Self::Capture { .. } | Self::Lines | Self::Raw | Self::Pty { .. } => true,
+            Self::File(_) | Self::Inherit | Self::Null | Self::Merged => false,
+        }
+    }
+}
+
 impl Default for Output {
     fn default() -> Self {
         Self::Capture {

@@ -27,6 +27,9 @@ pub(crate) enum Request {
     Kill(Cause),
 }
 
+/// In their order. More than a request to end and a second one to make it a kill says nothing new.
+pub(crate) type Requests = [Option<Request>; 3];
+
 /// Whether the slot is free at the end or goes back to the handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlotAtEnd {
@@ -46,13 +49,14 @@ pub(crate) enum Next {
 
 #[derive(Debug)]
 struct State {
-    requests: Vec<Request>,
+    requests: Requests,
     /// `None`: the handle wants no lines.
     delivery: Option<Delivery>,
     lines: LineQueue,
     /// The other consumers.
     outlets: Vec<Outlet>,
-    end: Option<End>,
+    /// Boxed, as it is not there most of the time.
+    end: Option<Box<End>>,
     ended: bool,
     slot: Option<Slot>,
     slot_at_end: SlotAtEnd,
@@ -90,7 +94,7 @@ impl Monitor {
             started,
             killer,
             state: Mutex::new(State {
-                requests: Vec::new(),
+                requests: Requests::default(),
                 delivery,
                 lines: LineQueue::default(),
                 outlets,
@@ -113,7 +117,7 @@ impl Monitor {
     // What the driver does.
 
     /// Registers the driver for wake-ups and takes what was asked of it meanwhile.
-    pub(crate) fn attend(&self, waker: &Waker) -> Vec<Request> {
+    pub(crate) fn attend(&self, waker: &Waker) -> Requests {
         let mut state = self.lock();
         let same = state
             .driver
@@ -188,10 +192,10 @@ impl Monitor {
             return;
         }
         let lines_dropped = state.lines.dropped();
-        state.end = Some(end.map(|mut outcome| {
+        state.end = Some(Box::new(end.map(|mut outcome| {
             outcome.facts.lines_dropped = lines_dropped;
             outcome
-        }));
+        })));
         state.ended = true;
         let late = if state.slot_at_end == SlotAtEnd::Kept {
             state.slot = kept;
@@ -208,7 +212,7 @@ impl Monitor {
     pub(crate) fn give_up(&self, end: End) {
         self.close_outlets();
         let mut state = self.lock();
-        state.end = Some(end);
+        state.end = Some(Box::new(end));
         state.ended = true;
         state.delivery = None;
         state.slot_at_end = SlotAtEnd::Freed;
@@ -230,11 +234,13 @@ impl Monitor {
     /// A kill takes effect before this returns, whatever the driver is doing.
     pub(crate) fn request(&self, request: Request) {
         let mut state = self.lock();
-        // More than a request to end and a second one to make it a kill says nothing new.
-        if state.ended || state.requests.len() >= 3 {
+        if state.ended {
             return;
         }
-        state.requests.push(request);
+        let Some(free) = state.requests.iter_mut().find(|known| known.is_none()) else {
+            return;
+        };
+        *free = Some(request);
         let driver = state.driver.take();
         drop(state);
         // At once, and after the request is there: a driver that sees the end finds its cause.
@@ -287,7 +293,7 @@ impl Monitor {
             return Ok(Next::Line);
         }
         if let Some(end) = state.end.take() {
-            return Ok(Next::End(Box::new(end)));
+            return Ok(Next::End(end));
         }
         if state.ended {
             Ok(Next::Nothing)
@@ -300,7 +306,7 @@ impl Monitor {
     pub(crate) fn poll_end(&self, cx: &Context<'_>) -> Poll<End> {
         let mut state = self.lock();
         if let Some(end) = state.end.take() {
-            return Poll::Ready(end);
+            return Poll::Ready(*end);
         }
         let old = state.consumer.replace(cx.waker().clone());
         drop(state);
@@ -313,7 +319,7 @@ impl Monitor {
         let mut state = self.lock();
         loop {
             if let Some(end) = state.end.take() {
-                return end;
+                return *end;
             }
             state = self.sleep(state);
         }
@@ -328,7 +334,7 @@ impl Monitor {
 
     /// Nothing was started: the end is a plan.
     pub(crate) fn is_planned(&self) -> bool {
-        matches!(&self.lock().end, Some(Ok(outcome)) if outcome.plan().is_some())
+        matches!(self.lock().end.as_deref(), Some(Ok(outcome)) if outcome.plan().is_some())
     }
 
     /// The consumer wants lines from now on, this way.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::command::{Command, Output};
+use crate::command::Command;
 use crate::errand::Errand;
 use crate::error::SpawnError;
 use crate::line::Stream;
@@ -81,14 +81,4 @@ fn copy(mut lines: Lines, stdout: Option<Arc<File>>, stderr: Option<Arc<File>>) 
         }
     }
     Ok(())
-}
-
-impl Output {
-    /// Whether it passes through the host.
-    pub(crate) fn is_read(&self) -> bool {
-        match self {
-            Self::Capture { .. } | Self::Lines | Self::Raw | Self::Pty { .. } => true,
-            Self::File(_) | Self::Inherit | Self::Null | Self::Merged => false,
-        }
-    }
 }

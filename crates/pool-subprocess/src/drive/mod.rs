@@ -19,7 +19,7 @@ pub(crate) use task::{spawn_on_tokio, tokio_has_io};
 pub(crate) use thread::{DriverThread, run_here};
 
 use self::pump::Pump;
-use crate::command::{Command, Output, Stdin};
+use crate::command::{Command, CommandLine, Output, Stdin};
 use crate::errand::Errand;
 use crate::error::RunError;
 use crate::inlet::{Inlet, Supply};
@@ -40,27 +40,37 @@ use crate::usage::Usage;
 pub(crate) struct Drive {
     subject: Subject,
     lifecycle: Lifecycle,
-    feed: Option<Feed>,
-    stdout: Pump,
-    stderr: Pump,
+    feed: Option<Box<Feed>>,
+    stdout: Option<Box<Pump>>,
+    stderr: Option<Box<Pump>>,
     exit: Option<RawExit>,
     usage: Option<Usage>,
     /// What a script writes as errors is output.
     is_merged: bool,
-    limits: ResourceLimits,
+    /// `None` if there are none.
+    limits: Option<Box<ResourceLimits>>,
     monitor: Arc<Monitor>,
     slot: Option<Slot>,
-    /// The copy of its output, if there is one; its result is known when this is `None` again.
-    copying: Option<Errand>,
-    tee_error: Option<String>,
-    /// Its directory, if it has one of its own.
-    scratch: Option<ScratchDir>,
+    /// What few children have.
+    files: Option<Box<Files>>,
     /// How it ended, once there is nothing to follow any more but what is done on files.
-    closing: Option<Closing>,
+    closing: Option<Box<Closing>>,
     /// Its input is closed at the next turn.
     closes_input: bool,
     /// Its end has been told, which happens once.
     ended: bool,
+}
+
+/// What a child has on disks beside its own files.
+#[derive(Debug)]
+struct Files {
+    /// The copy of its output is being made; `None` when it is complete or has failed.
+    copying: Option<Errand>,
+    tee_error: Option<String>,
+    /// Its directory, if it has one of its own, until it is being removed or kept.
+    scratch: Option<ScratchDir>,
+    removal: Option<Errand>,
+    scratch_kept: Option<PathBuf>,
 }
 
 /// What is known when the child is gone.
@@ -68,8 +78,6 @@ pub(crate) struct Drive {
 struct Closing {
     exit: RawExit,
     at: Instant,
-    removal: Option<Errand>,
-    scratch_kept: Option<PathBuf>,
 }
 
 /// Bytes on their way into the child.
@@ -98,23 +106,29 @@ impl Drive {
         monitor: Arc<Monitor>,
     ) -> Self {
         let feed = match (&command.stdin, spawned.stdin) {
-            (Stdin::Bytes(bytes), Some(pipe)) => Some(Feed {
+            (Stdin::Bytes(bytes), Some(pipe)) => Some(Box::new(Feed {
                 pipe,
                 rest: bytes.clone(),
                 inlet: None,
-            }),
-            (_, Some(pipe)) => Some(Feed {
+            })),
+            (_, Some(pipe)) => Some(Box::new(Feed {
                 pipe,
                 rest: Bytes::new(),
                 inlet: None,
-            }),
+            })),
             (_, None) => None,
         };
         let subject = Subject::Process(spawned.process);
         let mut drive = Self::without_pipes(command, subject, lifecycle, monitor);
         drive.feed = feed;
-        drive.stdout.pipe = spawned.stdout;
-        drive.stderr.pipe = spawned.stderr;
+        for (pump, pipe) in [
+            (&mut drive.stdout, spawned.stdout),
+            (&mut drive.stderr, spawned.stderr),
+        ] {
+            if let Some(pump) = pump {
+                pump.pipe = pipe;
+            }
+        }
         drive
     }
 
@@ -143,12 +157,10 @@ impl Drive {
             exit: None,
             usage: None,
             is_merged: command.stderr == Output::Merged,
-            limits: command.limits,
+            limits: (!command.limits.are_none()).then(|| Box::new(command.limits)),
             monitor,
             slot: None,
-            copying: None,
-            tee_error: None,
-            scratch: None,
+            files: None,
             closing: None,
             closes_input: false,
             ended: false,
@@ -192,8 +204,15 @@ impl Drive {
 
     /// Its output is copied meanwhile, and the directory that it runs in goes with it.
     pub(crate) fn wait_for_files(&mut self, copying: Option<Errand>, scratch: Option<ScratchDir>) {
-        self.copying = copying;
-        self.scratch = scratch;
+        if copying.is_some() || scratch.is_some() {
+            self.files = Some(Box::new(Files {
+                copying,
+                tee_error: None,
+                scratch,
+                removal: None,
+                scratch_kept: None,
+            }));
+        }
     }
 
     pub(crate) fn monitor(&self) -> Arc<Monitor> {
@@ -228,7 +247,7 @@ impl Drive {
                 .map(|feed| (Role::Stdin, feed.pipe.source())),
         );
         let (has_room, exited) = (self.monitor.has_room(), self.lifecycle.has_exited());
-        for pump in [&self.stdout, &self.stderr] {
+        for pump in [&self.stdout, &self.stderr].into_iter().flatten() {
             if pump.may_read(has_room, exited) {
                 sources.extend(pump.pipe.as_ref().map(|pipe| (pump.role(), pipe.source())));
             }
@@ -254,7 +273,10 @@ impl Drive {
         self.take_scripted_output(now);
         let more = self.pump(readiness);
         loop {
-            let pipes_open = self.stdout.pipe.is_some() || self.stderr.pipe.is_some();
+            let pipes_open = [&self.stdout, &self.stderr]
+                .into_iter()
+                .flatten()
+                .any(|pump| pump.pipe.is_some());
             let action = self.lifecycle.tick(pipes_open, now);
             if action == Action::None {
                 break;
@@ -276,7 +298,7 @@ impl Drive {
     }
 
     fn obey(&mut self, waker: &Waker, now: Instant) -> io::Result<()> {
-        for request in self.monitor.attend(waker) {
+        for request in self.monitor.attend(waker).into_iter().flatten() {
             let action = match request {
                 Request::Terminate(cause) => self.lifecycle.terminate(cause, now),
                 Request::Kill(cause) => self.lifecycle.kill(cause, now),
@@ -352,6 +374,9 @@ impl Drive {
                 Stream::Stderr if !self.is_merged => &mut self.stderr,
                 Stream::Stdout | Stream::Stderr => &mut self.stdout,
             };
+            let Some(pump) = pump else {
+                continue;
+            };
             let mut buffer = Vec::new();
             let read_at = pump.begin(&mut buffer, &self.monitor);
             buffer.extend_from_slice(&bytes);
@@ -364,14 +389,14 @@ impl Drive {
         let mut buffer = Vec::new();
         let exited = self.lifecycle.has_exited();
         let mut more = false;
-        for pump in [&mut self.stdout, &mut self.stderr] {
+        for pump in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
             more |= pump.read_all(readiness, &mut buffer, &self.monitor, exited);
         }
         more
     }
 
     fn feed(&mut self, readiness: &mut impl Readiness, waker: &Waker) {
-        while let Some(Feed { pipe, rest, inlet }) = &mut self.feed {
+        while let Some(Feed { pipe, rest, inlet }) = self.feed.as_deref_mut() {
             let source = pipe.source();
             if rest.is_empty() {
                 let supply = inlet
@@ -402,7 +427,7 @@ impl Drive {
     /// Closes all that is open, before anybody learns of the end and counts descriptors.
     fn let_go(&mut self, readiness: &mut impl Readiness) {
         self.stop_feeding(readiness);
-        for pump in [&mut self.stdout, &mut self.stderr] {
+        for pump in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
             readiness.forget(pump.role());
             pump.pipe = None;
         }
@@ -412,49 +437,41 @@ impl Drive {
 
     /// The child is gone. What is left is done on files: the end of the copy, and of the child's own directory.
     fn close(&mut self, exit: RawExit, now: Instant) {
-        self.stdout.close(&self.monitor);
-        self.stderr.close(&self.monitor);
+        for pump in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
+            pump.close(&self.monitor);
+        }
         self.monitor.close_outlets();
         let succeeded = exit == RawExit::Code(0) && self.lifecycle.cause().is_none();
-        let (scratch_kept, removal) = match self.scratch.take() {
-            Some(scratch) => scratch.end(succeeded),
-            None => (None, None),
-        };
-        self.closing = Some(Closing {
-            exit,
-            at: now,
-            removal,
-            scratch_kept,
-        });
+        if let Some(files) = &mut self.files {
+            if let Some(scratch) = files.scratch.take() {
+                (files.scratch_kept, files.removal) = scratch.end(succeeded);
+            }
+        }
+        self.closing = Some(Box::new(Closing { exit, at: now }));
     }
 
     /// Tells the end when that is done.
     fn poll_close(&mut self, waker: &Waker) -> Poll<()> {
-        if let Some(copying) = &self.copying {
-            if let Err(error) = ready!(copying.poll(waker)) {
-                let command = &self.monitor.command;
-                tracing::warn!(%command, %error, "the copy of its output is not complete");
-                self.tee_error = Some(error.to_string());
-            }
-            self.copying = None;
-        }
-        if let Some(Closing {
-            removal: Some(removal),
-            ..
-        }) = &self.closing
-        {
-            if let Err(error) = ready!(removal.poll(waker)) {
-                let command = &self.monitor.command;
-                tracing::warn!(%command, %error, "its scratch directory could not be removed");
-            }
+        if let Some(files) = &mut self.files {
+            ready!(files.poll(&self.monitor.command, waker));
         }
         if let Some(closing) = self.closing.take() {
-            self.finish(closing);
+            self.finish(*closing);
         }
         Poll::Ready(())
     }
 
     fn finish(&mut self, closing: Closing) {
+        let captured = |pump: &mut Option<Box<Pump>>| {
+            let captured = pump.as_mut().map(|pump| pump.finish());
+            captured.unwrap_or_default()
+        };
+        let (stdout, stderr) = (captured(&mut self.stdout), captured(&mut self.stderr));
+        let files = self.files.take();
+        let (tee_error, scratch_dir) = match files {
+            Some(files) => (files.tee_error, files.scratch_kept),
+            None => (None, None),
+        };
         let outcome = Outcome::from(Facts {
             command: self.monitor.command.clone(),
             pid: self.monitor.pid,
@@ -466,13 +483,16 @@ impl Drive {
             stages: self.lifecycle.stages().to_vec(),
             pipe_leaked: self.lifecycle.pipe_leaked(),
             duration: closing.at.saturating_duration_since(self.monitor.started),
-            stdout: self.stdout.finish(),
-            stderr: self.stderr.finish(),
+            stdout,
+            stderr,
             lines_dropped: 0,
             usage: self.usage,
-            limit_hit: sys::limit_hit(closing.exit, &self.limits),
-            tee_error: self.tee_error.take(),
-            scratch_dir: closing.scratch_kept,
+            limit_hit: self
+                .limits
+                .as_ref()
+                .and_then(|limits| sys::limit_hit(closing.exit, limits)),
+            tee_error,
+            scratch_dir,
         });
         tracing::debug!(command = %outcome.command(), pid = outcome.pid(), "{}", outcome.summary());
         self.end(Ok(outcome));
@@ -497,6 +517,26 @@ impl Drive {
             slot.forget_running(&self.monitor);
         }
         self.monitor.end(end, slot);
+    }
+}
+
+impl Files {
+    /// Ready when all is written, and removed.
+    fn poll(&mut self, command: &CommandLine, waker: &Waker) -> Poll<()> {
+        if let Some(copying) = &self.copying {
+            if let Err(error) = ready!(copying.poll(waker)) {
+                tracing::warn!(%command, %error, "the copy of its output is not complete");
+                self.tee_error = Some(error.to_string());
+            }
+            self.copying = None;
+        }
+        if let Some(removal) = &self.removal {
+            if let Err(error) = ready!(removal.poll(waker)) {
+                tracing::warn!(%command, %error, "its scratch directory could not be removed");
+            }
+            self.removal = None;
+        }
+        Poll::Ready(())
     }
 }
 

@@ -34,20 +34,24 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    pub(super) fn new(stream: Stream, command: &Command, output: &Output) -> Self {
+    /// If the output passes through the host.
+    pub(super) fn new(stream: Stream, command: &Command, output: &Output) -> Option<Box<Self>> {
+        if !output.is_read() {
+            return None;
+        }
         let limit = match output {
             Output::Capture { limit } | Output::Pty { limit, .. } => *limit,
             _ => 0,
         };
         let cut = Cut::of(command, output);
-        Self {
+        Some(Box::new(Self {
             stream,
             pipe: None,
             capture: Capture::new(limit),
             assembler: Assembler::new(cut),
             cut,
             late_bytes: 0,
-        }
+        }))
     }
 
     pub(super) fn role(&self) -> Role {
