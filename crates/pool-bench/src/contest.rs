@@ -54,6 +54,7 @@ use crate::ratio::{Ratio, Spread};
 pub struct Contest {
     title: String,
     turn: Duration,
+    most_rounds: usize,
     contenders: Vec<Box<dyn Contender>>,
     references: Vec<String>,
     aspects: Vec<Aspect>,
@@ -134,6 +135,7 @@ impl Contest {
         Self {
             title: title.into(),
             turn: Self::TURN,
+            most_rounds: usize::MAX,
             contenders: Vec::new(),
             references: Vec::new(),
             aspects: Vec::new(),
@@ -156,6 +158,12 @@ impl Contest {
     /// About how long one contender's turn in a round is; [`TURN`](Self::TURN) by default.
     pub fn turn(mut self, turn: Duration) -> Self {
         self.turn = turn;
+        self
+    }
+
+    /// How many rounds it has at most, where a round takes seconds; as many as the plan has by default.
+    pub fn most_rounds(mut self, rounds: usize) -> Self {
+        self.most_rounds = rounds;
         self
     }
 
@@ -203,11 +211,12 @@ impl Contest {
         for contender in &mut self.contenders {
             ops.push(ops_in(self.turn, contender.as_mut()).await?);
         }
+        let rounds = plan.rounds().min(self.most_rounds);
         // The last one is the main reference's second turn.
         let mut turns: Vec<_> = (0..self.contenders.len()).collect();
         turns.push(references[0]);
-        let mut times = vec![Vec::with_capacity(plan.rounds()); turns.len()];
-        for order in Orders::new(turns.len()).take(plan.rounds()) {
+        let mut times = vec![Vec::with_capacity(rounds); turns.len()];
+        for order in Orders::new(turns.len()).take(rounds) {
             for turn in order {
                 let contender = &mut self.contenders[turns[turn]];
                 let lap = contender.round(ops[turns[turn]]).await;
@@ -218,7 +227,7 @@ impl Contest {
             }
         }
         let queueing = self.queueing(&ops, plan).await;
-        Ok(self.standings(plan.rounds(), &references, times, queueing))
+        Ok(self.standings(rounds, &references, times, queueing))
     }
 
     /// All aspects of each contender, pass by pass as the rounds were.

@@ -1,6 +1,8 @@
 //! Commands run through a pool.
 
-use pool_subprocess::{Command, Output, RunMode, SubprocessPool};
+use std::time::Duration;
+
+use pool_subprocess::{Command, Output, ResourceLimits, RunMode, SubprocessPool};
 
 use crate::program::Program;
 use crate::work::Work;
@@ -38,6 +40,27 @@ impl ThroughPool {
     pub fn silent(size: usize, mode: RunMode, program: Program) -> Self {
         let null = |command: Command| command.stdout(Output::Null).stderr(Output::Null);
         Self::new("null", size, mode, program, null)
+    }
+
+    /// As [`silent`](Self::silent), with limits, an empty environment and a working directory.
+    ///
+    /// # Panics
+    /// As for [`silent`](Self::silent).
+    #[must_use]
+    pub fn limited(size: usize, mode: RunMode, program: Program) -> Self {
+        let limits = ResourceLimits::new()
+            .cpu_time(Duration::from_secs(60))
+            .open_files(64);
+        Self::new(
+            "null, limits, environment, directory",
+            size,
+            mode,
+            program,
+            |command| {
+                let command = command.stdout(Output::Null).stderr(Output::Null);
+                command.limits(limits).env_clear().dir("/")
+            },
+        )
     }
 
     /// A pool of this size; stdout and stderr are kept, as they are without further options.

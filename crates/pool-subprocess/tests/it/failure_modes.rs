@@ -21,7 +21,7 @@
 //! | – | signals stay ignored or blocked | `spawner::no_signal_is_ignored_or_blocked_in_a_child` |
 //! | – | dropping the runtime waits for a child (Windows) | `cancel::a_dropped_runtime_leaves_no_process_and_no_zombie` |
 
-use pool_subprocess::{RunMode, Stdin};
+use pool_subprocess::Stdin;
 
 use crate::puppets::{BACKGROUND_MODES, pool, puppet};
 
@@ -58,7 +58,7 @@ mod on_linux {
     use std::os::unix::process::CommandExt as _;
     use std::process::Stdio;
 
-    use pool_subprocess::{Command, Delivery, Output};
+    use pool_subprocess::{Command, Delivery, Output, RunMode};
 
     use super::*;
     use crate::leftovers::alone;

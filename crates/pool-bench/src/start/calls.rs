@@ -1,0 +1,54 @@
+//! The bare system calls of a start and of the wait for its end.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::{Mutex, PoisonError};
+
+use crate::program::Program;
+use crate::sys::linux;
+use crate::work::Work;
+
+/// What a program in C would do that wants a session, a pidfd and null streams: clone without a copy of the host,
+/// setsid, execve, waitid. The least that a start can cost. Blocks its thread.
+#[derive(Debug)]
+pub struct Calls {
+    path: CString,
+    null: File,
+    stack: Mutex<Vec<u128>>,
+    _program: Program,
+}
+
+impl Calls {
+    /// Of this program, which gets no arguments.
+    ///
+    /// # Panics
+    /// If there is no null device.
+    #[must_use]
+    pub fn new(program: Program) -> Self {
+        let path = program.path().as_os_str().as_bytes();
+        Self {
+            path: CString::new(path).expect("paths have no NUL"),
+            null: File::options()
+                .read(true)
+                .write(true)
+                .open("/dev/null")
+                .expect("a null device"),
+            stack: Mutex::new(vec![0; 1024]),
+            _program: program,
+        }
+    }
+}
+
+impl Work for Calls {
+    fn name(&self) -> &str {
+        "the calls in C"
+    }
+
+    async fn once(&self) {
+        let mut stack = self.stack.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = linux::start_and_wait(&self.path, &self.null, &mut stack);
+        let status = status.expect("the program starts");
+        assert_eq!(status.exit_status(), Some(0));
+    }
+}
