@@ -1,12 +1,15 @@
 //! Does a start cost more in a host that has much memory in use, or many descriptors open?
 //!
-//! Each host is a process of its own, so that hosts of different sizes take turns. One that would fill more than half of
-//! the memory that is free is left out.
+//! Each host is a process of its own, so that hosts of different sizes take turns. All of them together fill at
+//! most three quarters of the memory that is free; one for which that leaves no room is left out.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pool_bench::{Contest, Flavor, Host, Program, Question, Work, serve};
+use pool_bench::start::{ThroughPool, TokioStatus};
+#[cfg(unix)]
+use pool_bench::start::{TokioSession, WrapSession};
+use pool_bench::{Contest, Flavor, Host, Program, Question, Work, pin_to_one_processor, serve};
 use pool_subprocess::RunMode;
 
 /// Room for a hundred of the fast ones.
@@ -19,8 +22,13 @@ const SESSION: &str = "tokio status, setsid";
 const WRAP: &str = "process-wrap session";
 
 fn main() -> ExitCode {
+    // Without it, where the scheduler puts a child counts for more than what its start costs.
+    let is_pinned = pin_to_one_processor();
     if serve(Way::new) {
         return ExitCode::SUCCESS;
+    }
+    if !is_pinned {
+        println!("not kept on one processor: the ratios will be noisy");
     }
     let text = "Does a start cost more in a large host?";
     Question::new("hosts", text)
@@ -32,28 +40,24 @@ fn main() -> ExitCode {
 
 /// What a host does.
 enum Way {
-    Ours(Box<pool_bench::start::ThroughPool>),
-    Status(pool_bench::start::TokioStatus),
+    Ours(Box<ThroughPool>),
+    Status(TokioStatus),
     #[cfg(unix)]
-    Session(pool_bench::start::TokioSession),
+    Session(TokioSession),
     #[cfg(unix)]
-    Wrap(pool_bench::start::WrapSession),
+    Wrap(WrapSession),
 }
 
 impl Way {
     fn new(name: &str) -> Self {
         let tiny = Program::tiny();
         match name {
-            OURS => Self::Ours(pool_bench::start::ThroughPool::silent(
-                1,
-                RunMode::Async,
-                tiny,
-            )),
+            OURS => Self::Ours(Box::new(ThroughPool::silent(1, RunMode::Async, tiny))),
             #[cfg(unix)]
-            SESSION => Self::Session(pool_bench::start::TokioSession(tiny)),
+            SESSION => Self::Session(TokioSession(tiny)),
             #[cfg(unix)]
-            WRAP => Self::Wrap(pool_bench::start::WrapSession(tiny)),
-            _ => Self::Status(pool_bench::start::TokioStatus(tiny)),
+            WRAP => Self::Wrap(WrapSession(tiny)),
+            _ => Self::Status(TokioStatus(tiny)),
         }
     }
 }
@@ -82,13 +86,11 @@ const GIBIBYTE: usize = 1024;
 fn memory() -> Contest {
     let mut contest =
         Contest::new("hosts with memory in use").contender(Host::new(OURS, SMALL, 10));
-    let mut free = free_mebibytes() / 2;
+    let mut free = free_mebibytes() / 4 * 3;
     for gibibytes in [1, 4, 8] {
         let size = gibibytes * GIBIBYTE;
         if size > free {
-            println!(
-                "left out: a host of {gibibytes} GiB, which is more than half of what is free"
-            );
+            println!("left out: a host of {gibibytes} GiB, more than there is room for");
             continue;
         }
         free -= size;

@@ -6,6 +6,9 @@ use std::time::Duration;
 use pool_bench::stream::{BareLines, Counted, Lent, Owned, Source, Streamed, TokioLines};
 use pool_bench::{Contest, Flavor, Question};
 
+/// Long beside one unit, which is what a round is tried with.
+const TURN: Duration = Duration::from_millis(20);
+
 /// A round takes half a second.
 const ROUNDS: usize = 31;
 
@@ -27,6 +30,6 @@ fn contest(flavor: Flavor) -> Contest {
         .contender(Streamed::new(&source, BareLines))
         .against("tokio lines")
         .against("a loop of reads and memchr")
-        .turn(Duration::from_millis(1))
+        .turn(TURN)
         .most_rounds(ROUNDS)
 }

@@ -8,6 +8,9 @@ use pool_bench::stream::Splice;
 use pool_bench::stream::{BareRead, Counted, Kept, Raw, Source, Streamed, TokioKept, TokioRead};
 use pool_bench::{Contest, Flavor, Question};
 
+/// Long beside one unit, which is what a round is tried with.
+const TURN: Duration = Duration::from_millis(50);
+
 /// A round takes some seconds.
 const ROUNDS: usize = 21;
 
@@ -32,5 +35,5 @@ fn contest(flavor: Flavor) -> Contest {
     let contest = contest
         .contender(Streamed::new(&source, Splice))
         .against("splice to /dev/null");
-    contest.turn(Duration::from_millis(1)).most_rounds(ROUNDS)
+    contest.turn(TURN).most_rounds(ROUNDS)
 }

@@ -81,10 +81,11 @@ pub fn serve<W: Work>(work: impl FnOnce(&str) -> W) -> bool {
         panic!("{ENV} is {spec:?}");
     };
     let number = |word: &str| word.parse::<usize>().expect("a number");
+    let mut work = Alone(work(way));
+    // A host has its pool before it has everything else.
     let memory = vec![1_u8; number(mebibytes) << 20];
     let open = |_| File::open("/dev/null").expect("descriptors up to the limit");
     let files: Vec<File> = (0..number(descriptors)).map(open).collect();
-    let mut work = Alone(work(way));
     Flavor::CurrentThread.run(async move {
         work.set_up().await;
         let mut order = String::new();

@@ -84,6 +84,9 @@ fn find_by_path(name: &Path, command: &Command) -> Result<PathBuf, SpawnError> {
         path: None,
     };
     let file = std::path::absolute(relative_to_dir).map_err(|_| not_found())?;
+    if sys::is_executable(&file) {
+        return Ok(file);
+    }
     // `which` knows the endings that Windows adds.
     if let Ok(found) = which::which(&file) {
         return Ok(found);

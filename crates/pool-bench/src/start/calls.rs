@@ -6,14 +6,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::sync::{Mutex, PoisonError};
 
 use crate::program::Program;
-use crate::sys::linux;
+use crate::sys::linux::{self, Environment};
 use crate::work::Work;
 
 /// What a program in C would do that wants a session, a pidfd and null streams: clone without a copy of the host,
 /// setsid, execve, waitid. The least that a start can cost. Blocks its thread.
-#[derive(Debug)]
 pub struct Calls {
     path: CString,
+    environment: Environment,
     null: File,
     stack: Mutex<Vec<u128>>,
     _program: Program,
@@ -29,6 +29,7 @@ impl Calls {
         let path = program.path().as_os_str().as_bytes();
         Self {
             path: CString::new(path).expect("paths have no NUL"),
+            environment: Environment::of_host(),
             null: File::options()
                 .read(true)
                 .write(true)
@@ -47,8 +48,16 @@ impl Work for Calls {
 
     async fn once(&self) {
         let mut stack = self.stack.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = linux::start_and_wait(&self.path, &self.null, &mut stack);
+        let status = linux::start_and_wait(&self.path, &self.environment, &self.null, &mut stack);
         let status = status.expect("the program starts");
         assert_eq!(status.exit_status(), Some(0));
+    }
+}
+
+impl std::fmt::Debug for Calls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Calls")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }

@@ -11,21 +11,42 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 struct Plan<'a> {
     program: &'a CStr,
     argv: [*const c_char; 2],
-    envp: [*const c_char; 1],
+    envp: &'a [*const c_char],
     null: c_int,
+}
+
+/// The host's variables, as the kernel takes them.
+pub(crate) struct Environment {
+    strings: Vec<std::ffi::CString>,
+}
+
+impl Environment {
+    pub(crate) fn of_host() -> Self {
+        use std::os::unix::ffi::OsStringExt as _;
+
+        let join = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            let line = [name.into_vec(), b"=".to_vec(), value.into_vec()].concat();
+            std::ffi::CString::new(line).ok()
+        };
+        let strings = std::env::vars_os().filter_map(join).collect();
+        Self { strings }
+    }
 }
 
 /// Clones without a copy of anything, in a session of its own and with all streams null, executes the program, and
 /// waits for its end by its pidfd.
 pub(crate) fn start_and_wait(
     program: &CStr,
+    environment: &Environment,
     null: impl AsFd,
     stack: &mut [u128],
 ) -> io::Result<WaitIdStatus> {
+    let strings = environment.strings.iter().map(|line| line.as_ptr());
+    let envp: Vec<_> = strings.chain([ptr::null()]).collect();
     let mut plan = Plan {
         program,
         argv: [program.as_ptr(), ptr::null()],
-        envp: [ptr::null()],
+        envp: &envp,
         null: null.as_fd().as_raw_fd(),
     };
     let mut pidfd: c_int = -1;

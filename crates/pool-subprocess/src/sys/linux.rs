@@ -36,6 +36,8 @@ pub(super) struct Cloner {
     /// Those that nobody uses at the moment, so many at most.
     workspaces: Mutex<Vec<Workspace>>,
     room: usize,
+    /// Real-time signals that the host ignored when the pool was built, as a mask.
+    ignored: u64,
     /// Held while a child becomes somebody else: see [`dumpable`](Self::dumpable).
     renaming: Mutex<()>,
     /// The system has refused once, and would again.
@@ -73,6 +75,7 @@ impl Cloner {
         Ok(Self {
             workspaces: Mutex::new(workspaces.collect::<io::Result<_>>()?),
             room,
+            ignored: window::ignored_realtime_signals(),
             null,
             renaming: Mutex::default(),
             refused: AtomicBool::new(false),
@@ -82,7 +85,7 @@ impl Cloner {
     pub(super) fn spawn(&self, launch: &Launch<'_>) -> Result<Spawned, Refusal> {
         let image = Image::new(launch)?;
         let mut workspace = self.workspace()?;
-        let spawned = self.dumpable(launch, || workspace.spawn(launch, &image));
+        let spawned = self.dumpable(launch, || workspace.spawn(launch, &image, self.ignored));
         if workspace.restore(self.null.as_fd()).is_ok() {
             self.keep(workspace);
         }
@@ -146,7 +149,12 @@ impl Workspace {
         })
     }
 
-    fn spawn(&mut self, launch: &Launch<'_>, image: &Image) -> Result<Spawned, Refusal> {
+    fn spawn(
+        &mut self,
+        launch: &Launch<'_>,
+        image: &Image,
+        ignored: u64,
+    ) -> Result<Spawned, Refusal> {
         let mut ours = [None, None, None];
         let mut streams = [0, 1, 2];
         for (at, stdio) in launch.streams.iter().enumerate() {
@@ -189,6 +197,7 @@ impl Workspace {
             close_from: highest + 1,
             streams,
             session,
+            ignored,
             terminal: session && matches!(launch.streams[1], Stdio::Pty { .. }),
             limits: limits.as_ptr(),
             limit_count: limits.len(),

@@ -73,6 +73,8 @@ pub(crate) struct Process {
     /// The host's peak when it was started, which the child's figure begins with.
     host_peak: libc::c_long,
     usage: Option<Usage>,
+    /// Its number may be another's by now, even that of another child of the host's.
+    is_reaped: bool,
 }
 
 /// Signals a child's process group, from any thread, as long as the child is not reaped.
@@ -115,6 +117,7 @@ impl Process {
             killer: Killer(Arc::new(Mutex::new(Some(pid)))),
             host_peak: usage::host_peak(),
             usage: None,
+            is_reaped: false,
         }
     }
 
@@ -155,6 +158,9 @@ impl Process {
 
     /// Never waits: a zombie by now, or a child that has not died yet. One that was reaped before is no error.
     fn reap(&mut self) -> io::Result<()> {
+        if self.is_reaped {
+            return Ok(());
+        }
         let mut usage = MaybeUninit::<libc::rusage>::uninit();
         // SAFETY: the status is not asked for, and there is room for the usage.
         let reaped = unsafe {
@@ -168,11 +174,13 @@ impl Process {
         match reaped {
             0 => {}
             1.. => {
+                self.is_reaped = true;
                 // SAFETY: filled in, since a child was reaped.
                 let usage = unsafe { usage.assume_init() };
                 self.usage = Some(usage::of(&usage, self.host_peak));
             }
             _ => {
+                self.is_reaped = true;
                 let error = io::Error::last_os_error();
                 if error.raw_os_error() != Some(libc::ECHILD) {
                     return Err(error);

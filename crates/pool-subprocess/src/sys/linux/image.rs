@@ -1,7 +1,7 @@
 //! What execve wants: strings that end in a NUL, and arrays of pointers to them. Built before the clone, because the
 //! child may take no memory.
 
-use std::ffi::{CString, OsStr, OsString, c_char};
+use std::ffi::{CString, OsStr, c_char};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -49,14 +49,11 @@ fn environment(launch: &Launch<'_>) -> io::Result<Strings> {
             .iter()
             .any(|(other, _)| other.as_os_str() == name)
     };
-    let inherited: Vec<(OsString, OsString)> = if launch.env_cleared {
-        Vec::new()
-    } else {
-        std::env::vars_os().collect()
-    };
-    for (name, value) in &inherited {
-        if !is_named(name) {
-            envp.push(&[name.as_bytes(), b"=", value.as_bytes()])?;
+    if !launch.env_cleared {
+        for (name, value) in std::env::vars_os() {
+            if !is_named(&name) {
+                envp.push(&[name.as_bytes(), b"=", value.as_bytes()])?;
+            }
         }
     }
     for (at, (name, value)) in launch.env.iter().enumerate() {

@@ -25,6 +25,8 @@ pub(super) struct Plan {
     pub(super) streams: [RawFd; 3],
     /// A session of its own, and not only a group.
     pub(super) session: bool,
+    /// Real-time signals that the host ignored when the pool was built, as a mask.
+    pub(super) ignored: u64,
     /// Its output is the session's terminal.
     pub(super) terminal: bool,
     pub(super) limits: *const RawLimit,
@@ -238,7 +240,7 @@ unsafe fn prepare(plan: &Plan) -> (c_int, c_int) {
         }
     }
     // SAFETY: as above; no handler of the host's can run any more.
-    unsafe { reset_signals() };
+    unsafe { reset_signals(plan.ignored) };
     // SAFETY: strings that end in a NUL, and arrays of them that end in a null pointer.
     let result = unsafe {
         call(
@@ -331,10 +333,40 @@ struct SigAction {
     mask: u64,
 }
 
+/// Which of the real-time signals this process ignores, as a mask. Their dispositions are asked for once, and those of
+/// the others at each start, since each question is a system call.
+pub(super) fn ignored_realtime_signals() -> u64 {
+    let mut current = SigAction {
+        handler: 0,
+        flags: 0,
+        restorer: 0,
+        mask: 0,
+    };
+    let old = ptr::from_mut(&mut current) as usize;
+    let mut ignored = 0;
+    for signal in FIRST_REALTIME..=LAST_SIGNAL {
+        // SAFETY: points to a declaration of the kernel's size.
+        let known = unsafe { call(libc::SYS_rt_sigaction, [signal, 0, old, 8]) };
+        if known == 0 && current.handler == libc::SIG_IGN {
+            ignored |= bit(signal);
+        }
+    }
+    ignored
+}
+
+/// By the kernel's count: libc keeps the first ones to itself.
+const FIRST_REALTIME: usize = 32;
+const LAST_SIGNAL: usize = 64;
+
+#[inline(always)]
+const fn bit(signal: usize) -> u64 {
+    1_u64.wrapping_shl(signal.wrapping_sub(1) as u32)
+}
+
 /// What the host ignores, a new program would go on to ignore; what the host handles is reset by the execution. At
 /// last nothing is blocked.
 #[inline(always)]
-unsafe fn reset_signals() {
+unsafe fn reset_signals(ignored_realtime: u64) {
     let default = SigAction {
         handler: libc::SIG_DFL,
         flags: 0,
@@ -352,10 +384,15 @@ unsafe fn reset_signals() {
         ptr::from_mut(&mut current) as usize,
     );
     let mut signal = 1;
-    while signal <= 64 {
-        // SAFETY: points to a declaration of the kernel's size.
-        let known = unsafe { call(libc::SYS_rt_sigaction, [signal, 0, old, 8]) };
-        if known == 0 && current.handler == libc::SIG_IGN {
+    while signal <= LAST_SIGNAL {
+        let is_ignored = if signal < FIRST_REALTIME {
+            // SAFETY: points to a declaration of the kernel's size.
+            let known = unsafe { call(libc::SYS_rt_sigaction, [signal, 0, old, 8]) };
+            known == 0 && current.handler == libc::SIG_IGN
+        } else {
+            ignored_realtime & bit(signal) != 0
+        };
+        if is_ignored {
             // SAFETY: as above.
             let _ = unsafe { call(libc::SYS_rt_sigaction, [signal, new, 0, 8]) };
         }
