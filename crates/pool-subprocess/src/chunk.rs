@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::buffers::Buffers;
 use crate::command::{Command, Output};
 use crate::line::{LineEnd, LineRef, Stream};
 
@@ -167,7 +168,12 @@ impl Assembler {
 
     /// The whole lines in the buffer, in which a read has followed at `read_at`. Takes the buffer if they fill much
     /// of it.
-    pub(crate) fn complete(&mut self, buffer: &mut Vec<u8>, read_at: usize) -> Option<Bytes> {
+    pub(crate) fn complete(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        read_at: usize,
+        buffers: &Buffers,
+    ) -> Option<Bytes> {
         if mem::take(&mut self.returned) && buffer.first() == Some(&b'\n') {
             buffer.remove(0);
         }
@@ -190,7 +196,7 @@ impl Assembler {
         }
         let mut taken = mem::take(buffer);
         taken.truncate(length);
-        Some(taken.into())
+        Some(buffers.lend(taken))
     }
 
     /// The rest that nothing ended, if there is one.
@@ -277,7 +283,7 @@ mod tests {
             assembler.begin(&mut buffer);
             let read_at = buffer.len();
             buffer.extend_from_slice(read);
-            take(assembler.complete(&mut buffer, read_at));
+            take(assembler.complete(&mut buffer, read_at, &Buffers::default()));
         }
         take(assembler.finish());
         let mut lines = Vec::new();

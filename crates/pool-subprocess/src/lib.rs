@@ -57,6 +57,7 @@ mod tee;
 mod scratch;
 mod line;
 mod chunk;
+mod buffers;
 mod outlet;
 mod capture;
 mod subject;

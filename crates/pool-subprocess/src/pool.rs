@@ -17,6 +17,7 @@ use pool_core::{
 
 use crate::acquire::AcquireSubprocess;
 use crate::batch::RunAll;
+use crate::buffers::Buffers;
 use crate::child::Child;
 use crate::command::{Command, CommandLine};
 use crate::drain::Drain;
@@ -74,6 +75,7 @@ pub(crate) struct Inner {
     running: Mutex<HashMap<usize, Arc<Monitor>>>,
     pub(crate) thread: DriverThread,
     pub(crate) timers: Timers,
+    pub(crate) buffers: Buffers,
     pub(crate) interpreters: Interpreters,
     pub(crate) launcher: Launcher,
     slot_env: Vec<SlotEnv>,
@@ -203,6 +205,7 @@ impl Builder {
                 running: Mutex::default(),
                 thread: DriverThread::start().map_err(BuildError::Thread)?,
                 timers: Timers::new(),
+                buffers: Buffers::default(),
                 interpreters: Interpreters::default(),
                 launcher: Launcher::new(spawner).map_err(BuildError::Launcher)?,
                 slot_env: self.slot_env,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::buffers::Buffers;
 use crate::capture::Captured;
 use crate::command::{Command, Stdin};
 use crate::drive::{self, Drive};
@@ -151,7 +152,13 @@ fn spawn(
     #[cfg(feature = "testing")]
     if let Some(script) = &inner.script {
         let actor = crate::subject::Subject::Scripted(script.play(command, started)?);
-        let mut drive = Drive::without_pipes(command, actor, lifecycle, monitor(None, None));
+        let mut drive = Drive::without_pipes(
+            command,
+            actor,
+            lifecycle,
+            monitor(None, None),
+            inner.buffers.clone(),
+        );
         drive.wait_for_files(copying, scratch);
         return Ok(drive);
     }
@@ -164,7 +171,7 @@ fn spawn(
     let spawned = tree::spawn(&inner.launcher, command, &program, dir, lent)?;
     let process = &spawned.process;
     let monitor = monitor(Some(process.pid()), Some(process.killer().clone()));
-    let mut drive = Drive::new(command, spawned, lifecycle, monitor);
+    let mut drive = Drive::new(command, spawned, lifecycle, monitor, inner.buffers.clone());
     drive.wait_for_files(copying, scratch);
     Ok(drive)
 }
@@ -188,7 +195,13 @@ fn ask(launcher: &Launcher, question: &Command) -> Option<String> {
     let pid = Some(spawned.process.pid());
     let line = question.command_line();
     let monitor = Monitor::new(line, pid, started, None, None, Vec::new(), SlotAtEnd::Freed);
-    let drive = Drive::new(question, spawned, lifecycle, Arc::clone(&monitor));
+    let drive = Drive::new(
+        question,
+        spawned,
+        lifecycle,
+        Arc::clone(&monitor),
+        Buffers::default(),
+    );
     drive::run_here(drive, Kick::new().ok()?);
     let outcome = monitor.wait_end().ok().filter(Outcome::is_success)?;
     Some(outcome.stdout().to_string_lossy().into_owned())

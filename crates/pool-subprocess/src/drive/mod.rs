@@ -19,6 +19,7 @@ pub(crate) use task::{spawn_on_tokio, tokio_has_io};
 pub(crate) use thread::{DriverThread, run_here};
 
 use self::pump::Pump;
+use crate::buffers::Buffers;
 use crate::command::{Command, CommandLine, Output, Stdin};
 use crate::errand::Errand;
 use crate::error::RunError;
@@ -50,6 +51,7 @@ pub(crate) struct Drive {
     /// `None` if there are none.
     limits: Option<Box<ResourceLimits>>,
     monitor: Arc<Monitor>,
+    buffers: Buffers,
     slot: Option<Slot>,
     /// What few children have.
     files: Option<Box<Files>>,
@@ -104,6 +106,7 @@ impl Drive {
         spawned: Spawned,
         lifecycle: Lifecycle,
         monitor: Arc<Monitor>,
+        buffers: Buffers,
     ) -> Self {
         let feed = match (&command.stdin, spawned.stdin) {
             (Stdin::Bytes(bytes), Some(pipe)) => Some(Box::new(Feed {
@@ -119,7 +122,7 @@ impl Drive {
             (_, None) => None,
         };
         let subject = Subject::Process(spawned.process);
-        let mut drive = Self::without_pipes(command, subject, lifecycle, monitor);
+        let mut drive = Self::without_pipes(command, subject, lifecycle, monitor, buffers);
         drive.feed = feed;
         for (pump, pipe) in [
             (&mut drive.stdout, spawned.stdout),
@@ -147,6 +150,7 @@ impl Drive {
         subject: Subject,
         lifecycle: Lifecycle,
         monitor: Arc<Monitor>,
+        buffers: Buffers,
     ) -> Self {
         Self {
             subject,
@@ -159,6 +163,7 @@ impl Drive {
             is_merged: command.stderr == Output::Merged,
             limits: (!command.limits.are_none()).then(|| Box::new(command.limits)),
             monitor,
+            buffers,
             slot: None,
             files: None,
             closing: None,
@@ -378,9 +383,10 @@ impl Drive {
                 continue;
             };
             let mut buffer = Vec::new();
-            let read_at = pump.begin(&mut buffer, &self.monitor);
+            let read_at = pump.begin(&mut buffer, &self.buffers, &self.monitor);
             buffer.extend_from_slice(&bytes);
-            pump.take(&mut buffer, read_at, &self.monitor);
+            pump.take(&mut buffer, read_at, &self.buffers, &self.monitor);
+            self.buffers.give_back(buffer);
         }
     }
 
@@ -390,8 +396,9 @@ impl Drive {
         let exited = self.lifecycle.has_exited();
         let mut more = false;
         for pump in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
-            more |= pump.read_all(readiness, &mut buffer, &self.monitor, exited);
+            more |= pump.read_all(readiness, &mut buffer, &self.buffers, &self.monitor, exited);
         }
+        self.buffers.give_back(buffer);
         more
     }
 

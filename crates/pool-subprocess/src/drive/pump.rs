@@ -3,6 +3,7 @@
 use std::task::Poll;
 use std::{io, mem};
 
+use crate::buffers::Buffers;
 use crate::capture::{Capture, Captured};
 use crate::chunk::{Assembler, Chunk, Cut};
 use crate::command::{Command, Output};
@@ -10,8 +11,8 @@ use crate::line::Stream;
 use crate::monitor::Monitor;
 use crate::sys::{OutputPipe, Readiness, Role};
 
-/// What one read takes at most: a quarter of what a pipe holds, where that can be chosen. The buffer lives for one
-/// poll, so that a child that is silent costs no memory.
+/// What one read takes at most: a quarter of what a pipe holds, where that can be chosen. A poll borrows
+/// its buffer of the pool, so that a child that is silent costs no memory.
 const READ_BYTES: usize = 64 * 1024;
 
 /// What is read of a stream after the exit though its consumer has no room: more than a pipe holds, so that
@@ -70,6 +71,7 @@ impl Pump {
         &mut self,
         readiness: &mut impl Readiness,
         buffer: &mut Vec<u8>,
+        buffers: &Buffers,
         monitor: &Monitor,
         exited: bool,
     ) -> bool {
@@ -79,7 +81,7 @@ impl Pump {
             if self.pipe.is_none() || !self.may_read(has_room, exited) {
                 return false;
             }
-            let read_at = self.begin(buffer, monitor);
+            let read_at = self.begin(buffer, buffers, monitor);
             let Some(pipe) = &mut self.pipe else {
                 return false;
             };
@@ -87,7 +89,7 @@ impl Pump {
             match readiness.attempt(role, source, &mut || pipe.read(buffer)) {
                 Poll::Ready(Ok(read)) if read > 0 => {
                     self.late_bytes += if has_room { 0 } else { read };
-                    self.take(buffer, read_at, monitor);
+                    self.take(buffer, read_at, buffers, monitor);
                     continue;
                 }
                 unread => {
@@ -109,7 +111,15 @@ impl Pump {
     }
 
     /// Makes the buffer ready for a read, and says where it begins.
-    pub(super) fn begin(&mut self, buffer: &mut Vec<u8>, monitor: &Monitor) -> usize {
+    pub(super) fn begin(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        buffers: &Buffers,
+        monitor: &Monitor,
+    ) -> usize {
+        if buffer.capacity() == 0 {
+            *buffer = buffers.take();
+        }
         buffer.clear();
         self.assembler.begin(buffer);
         if !monitor.wants_lines() {
@@ -120,10 +130,16 @@ impl Pump {
     }
 
     /// Takes what was read into the buffer.
-    pub(super) fn take(&mut self, buffer: &mut Vec<u8>, read_at: usize, monitor: &Monitor) {
+    pub(super) fn take(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        read_at: usize,
+        buffers: &Buffers,
+        monitor: &Monitor,
+    ) {
         self.capture.push(&buffer[read_at..]);
         if monitor.wants_lines() {
-            if let Some(lines) = self.assembler.complete(buffer, read_at) {
+            if let Some(lines) = self.assembler.complete(buffer, read_at, buffers) {
                 monitor.deliver(Chunk::new(self.stream, self.cut, lines));
             }
         }

@@ -585,7 +585,13 @@ mod tests {
             SlotAtEnd::Freed,
         );
         let lifecycle = Lifecycle::new(Duration::ZERO, None, None);
-        let drive = Drive::new(&command, spawned, lifecycle, Arc::clone(&monitor));
+        let drive = Drive::new(
+            &command,
+            spawned,
+            lifecycle,
+            Arc::clone(&monitor),
+            crate::buffers::Buffers::default(),
+        );
         let thread = DriverThread::start().expect("a thread");
         spawn_on_tokio(drive, &Timers::new(), &thread);
         let child = Attachment::new(monitor, OnDrop::Kill);
