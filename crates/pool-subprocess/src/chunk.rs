@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::ops::Range;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -46,6 +45,28 @@ impl Cut {
             Self::CarriageReturn => memchr::memchr2(b'\n', b'\r', bytes),
             Self::Raw => None,
         }
+    }
+
+    /// A line that is not just one that a line feed ends: its length, how much of the bytes it uses, and what ended it.
+    #[cold]
+    #[inline(never)]
+    fn other_line(self, rest: &[u8]) -> Option<(usize, usize, LineEnd)> {
+        if rest.is_empty() {
+            return None;
+        }
+        let window = &rest[..rest.len().min(MAX_LINE_BYTES + 1)];
+        Some(match (self, self.first(window)) {
+            (Self::Raw, _) => (rest.len(), rest.len(), LineEnd::Raw),
+            (_, Some(at)) => match (rest[at], rest.get(at + 1)) {
+                (b'\r', Some(b'\n')) => (at, at + 2, LineEnd::Newline),
+                (b'\r', _) => (at, at + 1, LineEnd::CarriageReturn),
+                _ => (at, at + 1, LineEnd::Newline),
+            },
+            (_, None) if rest.len() >= MAX_LINE_BYTES => {
+                (MAX_LINE_BYTES, MAX_LINE_BYTES, LineEnd::Split)
+            }
+            (_, None) => (rest.len(), rest.len(), LineEnd::Eof),
+        })
     }
 
     fn last(self, bytes: &[u8]) -> Option<usize> {
@@ -92,48 +113,40 @@ impl Chunk {
     }
 
     pub(crate) fn line_count(mut self) -> u64 {
-        std::iter::from_fn(|| self.next_line().map(|_| 1)).sum()
-    }
-
-    /// Where the next line is, and what ended it.
-    #[inline]
-    fn next_line(&mut self) -> Option<(Range<usize>, LineEnd)> {
-        if self.cut == Cut::Newline {
-            let rest = &self.bytes[self.start..];
-            let window = &rest[..rest.len().min(MAX_LINE_BYTES + 1)];
-            if let Some(at) = memchr::memchr(b'\n', window) {
-                let has_return = at > 0 && window[at - 1] == b'\r';
-                let line = self.start..self.start + at - usize::from(has_return);
-                self.start += at + 1;
-                return Some((line, LineEnd::Newline));
-            }
+        let mut count = 0;
+        while self.next_line(count).is_some() {
+            count += 1;
         }
-        self.next_other_line()
+        count
     }
 
-    /// What is no line that a line feed ends, or may be none.
-    #[cold]
-    fn next_other_line(&mut self) -> Option<(Range<usize>, LineEnd)> {
+    #[inline(always)]
+    fn next_line(&mut self, seq: u64) -> Option<LineRef<'_>> {
         let rest = &self.bytes[self.start..];
-        if rest.is_empty() {
-            return None;
-        }
-        let window = &rest[..rest.len().min(MAX_LINE_BYTES + 1)];
-        let (length, used, end) = match (self.cut, self.cut.first(window)) {
-            (Cut::Raw, _) => (rest.len(), rest.len(), LineEnd::Raw),
-            (_, Some(at)) => match (rest[at], rest.get(at + 1)) {
-                (b'\r', Some(b'\n')) => (at, at + 2, LineEnd::Newline),
-                (b'\r', _) => (at, at + 1, LineEnd::CarriageReturn),
-                _ => (at, at + 1, LineEnd::Newline),
-            },
-            (_, None) if rest.len() >= MAX_LINE_BYTES => {
-                (MAX_LINE_BYTES, MAX_LINE_BYTES, LineEnd::Split)
-            }
-            (_, None) => (rest.len(), rest.len(), LineEnd::Eof),
+        let newline = match self.cut {
+            Cut::Newline => memchr::memchr(b'\n', rest),
+            Cut::CarriageReturn | Cut::Raw => None,
         };
-        let start = self.start;
-        self.start += used;
-        Some((start..start + length, end))
+        let (bytes, end) = match newline {
+            Some(at) if at <= MAX_LINE_BYTES => {
+                self.start += at + 1;
+                let has_return = at > 0 && rest[at - 1] == b'\r';
+                (&rest[..at - usize::from(has_return)], LineEnd::Newline)
+            }
+            _ => {
+                let (length, used, end) = self.cut.other_line(rest)?;
+                self.start += used;
+                (&rest[..length], end)
+            }
+        };
+        Some(LineRef {
+            stream: self.stream,
+            at: self.at,
+            seq,
+            bytes,
+            end,
+            chunk: &self.bytes,
+        })
     }
 }
 
@@ -241,17 +254,9 @@ impl LineReader {
             return None;
         }
         let chunk = self.current.as_mut()?;
-        let (range, end) = chunk.next_line()?;
-        let seq = self.next_seq;
+        let line = chunk.next_line(self.next_seq)?;
         self.next_seq += 1;
-        Some(LineRef {
-            stream: chunk.stream,
-            at: chunk.at,
-            seq,
-            bytes: &chunk.bytes[range],
-            end,
-            chunk: &chunk.bytes,
-        })
+        Some(line)
     }
 
     fn take_chunk(&mut self) -> bool {
