@@ -128,6 +128,8 @@ impl Contender for Host {
             answers: BufReader::new(child.stdout.take().expect("piped")),
             child,
         });
+        // Not before its memory is in use.
+        self.round(0).await;
     }
 
     async fn round(&mut self, ops: u64) -> Lap {

@@ -50,7 +50,7 @@ impl Cut {
     /// A line that is not just one that a line feed ends: its length, how much of the bytes it uses, and what ended it.
     #[cold]
     #[inline(never)]
-    fn other_line(self, rest: &[u8]) -> Option<(usize, usize, LineEnd)> {
+    fn other_line(self, rest: &[u8], is_last: bool) -> Option<(usize, usize, LineEnd)> {
         if rest.is_empty() {
             return None;
         }
@@ -62,7 +62,7 @@ impl Cut {
                 (b'\r', _) => (at, at + 1, LineEnd::CarriageReturn),
                 _ => (at, at + 1, LineEnd::Newline),
             },
-            (_, None) if rest.len() >= MAX_LINE_BYTES => {
+            (_, None) if rest.len() >= MAX_LINE_BYTES && !is_last => {
                 (MAX_LINE_BYTES, MAX_LINE_BYTES, LineEnd::Split)
             }
             (_, None) => (rest.len(), rest.len(), LineEnd::Eof),
@@ -87,19 +87,30 @@ pub(crate) struct Chunk {
     bytes: Bytes,
     /// Where the next line begins.
     start: usize,
+    /// What the stream ended with, that nothing else ended.
+    is_rest: bool,
     /// How many lines before it were dropped.
     pub(crate) skipped: u64,
 }
 
 impl Chunk {
-    pub(crate) fn new(stream: Stream, cut: Cut, bytes: Bytes) -> Self {
+    /// The first byte may be a line feed that ends a line of the chunk before.
+    pub(crate) fn new(stream: Stream, cut: Cut, bytes: Bytes, skips_newline: bool) -> Self {
         Self {
             stream,
             at: Instant::now(),
             cut,
             bytes,
-            start: 0,
+            start: usize::from(skips_newline),
+            is_rest: false,
             skipped: 0,
+        }
+    }
+
+    pub(crate) fn rest(stream: Stream, cut: Cut, bytes: Bytes) -> Self {
+        Self {
+            is_rest: true,
+            ..Self::new(stream, cut, bytes, false)
         }
     }
 
@@ -134,7 +145,7 @@ impl Chunk {
                 (&rest[..at - usize::from(has_return)], LineEnd::Newline)
             }
             _ => {
-                let (length, used, end) = self.cut.other_line(rest)?;
+                let (length, used, end) = self.cut.other_line(rest, self.is_rest)?;
                 self.start += used;
                 (&rest[..length], end)
             }
@@ -179,6 +190,12 @@ impl Assembler {
         self.unfinished.extend_from_slice(buffer);
     }
 
+    /// Whether the buffer begins with a line feed that belongs to the line before. To be asked before
+    /// [`complete`](Self::complete).
+    pub(crate) fn skips_newline(&self, buffer: &[u8]) -> bool {
+        self.returned && buffer.first() == Some(&b'\n')
+    }
+
     /// The whole lines in the buffer, in which a read has followed at `read_at`. Takes the buffer if they fill much
     /// of it.
     pub(crate) fn complete(
@@ -187,9 +204,7 @@ impl Assembler {
         read_at: usize,
         buffers: &Buffers,
     ) -> Option<Bytes> {
-        if mem::take(&mut self.returned) && buffer.first() == Some(&b'\n') {
-            buffer.remove(0);
-        }
+        self.returned = false;
         let lines = match self.cut.last(&buffer[read_at..]) {
             Some(at) => read_at + at + 1,
             None => 0,
@@ -243,11 +258,6 @@ impl LineReader {
         &mut self.chunks
     }
 
-    /// The next chunk in one piece, if none of its lines was taken.
-    pub(crate) fn next_chunk(&mut self) -> Option<Chunk> {
-        self.current.take().or_else(|| self.chunks.pop_front())
-    }
-
     #[inline]
     pub(crate) fn next(&mut self) -> Option<LineRef<'_>> {
         if !self.has_line() {
@@ -260,11 +270,17 @@ impl LineReader {
     }
 
     fn take_chunk(&mut self) -> bool {
-        self.current = self.chunks.pop_front();
-        if let Some(chunk) = &self.current {
+        loop {
+            self.current = self.chunks.pop_front();
+            let Some(chunk) = &self.current else {
+                return false;
+            };
             self.next_seq += chunk.skipped;
+            // It may be nothing but a line feed that belongs to the line before.
+            if chunk.start < chunk.bytes.len() {
+                return true;
+            }
         }
-        self.current.is_some()
     }
 }
 
@@ -275,8 +291,9 @@ mod tests {
     fn lines(cut: Cut, reads: &[&[u8]]) -> Vec<(Vec<u8>, LineEnd)> {
         let mut assembler = Assembler::new(cut);
         let mut reader = LineReader::default();
-        let mut take = |bytes: Option<Bytes>| {
-            let chunk = bytes.map(|bytes| Chunk::new(Stream::Stdout, cut, bytes));
+        let mut copied = Vec::new();
+        let mut take = |chunk: Option<Chunk>| {
+            copied.extend(chunk.iter().flat_map(|chunk| chunk.bytes().to_vec()));
             reader.chunks().extend(chunk);
         };
         for read in reads {
@@ -288,9 +305,13 @@ mod tests {
             assembler.begin(&mut buffer);
             let read_at = buffer.len();
             buffer.extend_from_slice(read);
-            take(assembler.complete(&mut buffer, read_at, &Buffers::default()));
+            let skips = assembler.skips_newline(&buffer);
+            let lines = assembler.complete(&mut buffer, read_at, &Buffers::default());
+            take(lines.map(|lines| Chunk::new(Stream::Stdout, cut, lines, skips)));
         }
-        take(assembler.finish());
+        let rest = assembler.finish();
+        take(rest.map(|rest| Chunk::rest(Stream::Stdout, cut, rest)));
+        assert_eq!(copied, reads.concat(), "a copy has all of it");
         let mut lines = Vec::new();
         while let Some(line) = reader.next() {
             assert_eq!(line.seq, lines.len() as u64);
@@ -353,6 +374,13 @@ mod tests {
                 "cut at {cut}"
             );
         }
+    }
+
+    #[test]
+    fn an_end_of_just_the_limit_is_an_end() {
+        let text = vec![b'x'; MAX_LINE_BYTES];
+        let want = [(text.clone(), LineEnd::Eof)];
+        assert_eq!(lines(Cut::Newline, &[&text]), want);
     }
 
     #[test]

@@ -98,7 +98,7 @@ pub enum Output {
     },
     /// Line by line to whoever listens; only counted in the outcome.
     Lines,
-    /// As it is read, in pieces of up to 64 KiB that end anywhere, to whoever listens: for what is not text. Each piece
+    /// As it is read, in pieces of up to 128 KiB that end anywhere, to whoever listens: for what is not text. Each piece
     /// comes as a [`Line`](crate::Line) with [`LineEnd::Raw`](crate::LineEnd::Raw). Only counted in the outcome.
     Raw,
     /// As [`Capture`](Self::Capture), but through a pseudo-terminal, so that the program writes as it does for people:
@@ -281,7 +281,8 @@ impl Command {
     }
 
     /// A fresh directory as the working directory, in the system's directory for temporary files, for the child's user
-    /// alone. It is removed with all that is in it when the child's tree is gone, before the run has ended.
+    /// alone. It is removed with all that is in it when the child's tree is gone, before the run has ended, unless that takes
+    /// more than 10 s.
     ///
     /// A host that is killed leaves it behind.
     pub fn scratch_dir(mut self) -> Self {
@@ -329,7 +330,10 @@ impl Command {
 
     /// Writes a copy of standard output to a file, which is created or cut to nothing, beside whatever else happens to
     /// it. Whole lines at a time, and all of it before the run has ended; a disk that is slow makes the child wait. A
-    /// file that cannot be written to the end does not fail the run: see [`Outcome::tee_error`](crate::Outcome::tee_error).
+    /// file that cannot be written to the end, or not within 10 s of the child's end, does not fail the run: see
+    /// [`Outcome::tee_error`](crate::Outcome::tee_error).
+    ///
+    /// The file is opened by the thread that starts the child.
     ///
     /// Only for output that passes through the host: [`Output::Capture`], [`Lines`](Output::Lines), [`Raw`](Output::Raw)
     /// or [`Pty`](Output::Pty).

@@ -237,10 +237,9 @@ impl Monitor {
         if state.ended {
             return;
         }
-        let Some(free) = state.requests.iter_mut().find(|known| known.is_none()) else {
-            return;
-        };
-        *free = Some(request);
+        if let Some(free) = state.requests.iter_mut().find(|known| known.is_none()) {
+            *free = Some(request);
+        }
         let driver = state.driver.take();
         drop(state);
         // At once, and after the request is there: a driver that sees the end finds its cause.

@@ -193,14 +193,14 @@ impl Lines {
     /// Blocks the thread until there is one. Not for a thread of a current-thread runtime that drives the child: it
     /// would wait for itself.
     pub fn next_line_blocking(&mut self) -> Option<LineRef<'_>> {
-        self.wait_chunks();
+        self.wait_for(LineReader::has_line);
         self.reader.next()
     }
 
-    /// The next lines of both streams as they were read; `None` at the end.
+    /// The next lines of either stream as they were read, for who never asks for a line; `None` at the end.
     pub(crate) fn next_chunk_blocking(&mut self) -> Option<Chunk> {
-        self.wait_chunks();
-        self.reader.next_chunk()
+        self.wait_for(|reader| !reader.chunks().is_empty());
+        self.reader.chunks().pop_front()
     }
 
     /// How many lines were dropped so far because this consumer was slow.
@@ -227,14 +227,14 @@ impl Lines {
         Poll::Pending
     }
 
-    fn wait_chunks(&mut self) {
-        if self.reader.has_line() {
+    fn wait_for(&mut self, has_some: impl Fn(&mut LineReader) -> bool) {
+        if has_some(&mut self.reader) {
             return;
         }
         let mut state = self.shared.lock();
         loop {
             let was_full = state.queue.take(&mut self.reader);
-            if self.reader.has_line() || state.ended {
+            if has_some(&mut self.reader) || state.ended {
                 let driver = if was_full { state.driver.take() } else { None };
                 drop(state);
                 return wake(driver);

@@ -126,7 +126,10 @@ impl Run {
             return running.subscribe(delivery);
         }
         let (outlet, lines) = Outlet::new(delivery);
-        self.launch.outlets.push(outlet);
+        // After the end there is nothing more to come.
+        if !self.done {
+            self.launch.outlets.push(outlet);
+        }
         lines
     }
 
@@ -172,6 +175,10 @@ impl Future for Run {
         assert!(!self.done, "a run was polled after it had ended");
         let polled = self.advance(cx);
         self.done = polled.is_ready();
+        if self.done {
+            // Those that no child has taken: it never started.
+            self.launch.outlets.clear();
+        }
         polled
     }
 }

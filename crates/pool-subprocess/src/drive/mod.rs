@@ -1,6 +1,7 @@
 //! Following one child to its end: the same code on tokio and on a thread of ours. Only how a driver
 //! learns that it can go on ([`Readiness`]) and when it is polled differ.
 
+mod files;
 mod pump;
 mod task;
 mod thread;
@@ -8,9 +9,8 @@ mod thread;
 use std::io;
 use std::mem;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
@@ -18,9 +18,10 @@ use bytes::{Buf, Bytes};
 pub(crate) use task::{spawn_on_tokio, tokio_has_io};
 pub(crate) use thread::{DriverThread, run_here};
 
+use self::files::{FILES_TIME, Files};
 use self::pump::Pump;
 use crate::buffers::Buffers;
-use crate::command::{Command, CommandLine, Output, Stdin};
+use crate::command::{Command, Output, Stdin};
 use crate::errand::Errand;
 use crate::error::RunError;
 use crate::inlet::{Inlet, Supply};
@@ -63,23 +64,13 @@ pub(crate) struct Drive {
     ended: bool,
 }
 
-/// What a child has on disks beside its own files.
-#[derive(Debug)]
-struct Files {
-    /// The copy of its output is being made; `None` when it is complete or has failed.
-    copying: Option<Errand>,
-    tee_error: Option<String>,
-    /// Its directory, if it has one of its own, until it is being removed or kept.
-    scratch: Option<ScratchDir>,
-    removal: Option<Errand>,
-    scratch_kept: Option<PathBuf>,
-}
-
 /// What is known when the child is gone.
 #[derive(Debug)]
 struct Closing {
-    exit: RawExit,
+    end: io::Result<RawExit>,
     at: Instant,
+    /// Files are waited for until then.
+    until: Instant,
 }
 
 /// Bytes on their way into the child.
@@ -182,23 +173,19 @@ impl Drive {
         if self.ended {
             return Poll::Ready(());
         }
-        if self.closing.is_some() {
-            return self.poll_close(cx.waker());
+        if self.closing.is_none() {
+            let end = match self.advance(cx, &mut readiness, now) {
+                Ok(ControlFlow::Continue(())) => return Poll::Pending,
+                Ok(ControlFlow::Break(exit)) => Ok(exit),
+                Err(error) => {
+                    self.subject.kill(now);
+                    Err(error)
+                }
+            };
+            self.let_go(&mut readiness);
+            self.close(end, now);
         }
-        match self.advance(cx, &mut readiness, now) {
-            Ok(ControlFlow::Continue(())) => Poll::Pending,
-            Ok(ControlFlow::Break(exit)) => {
-                self.let_go(&mut readiness);
-                self.close(exit, now);
-                self.poll_close(cx.waker())
-            }
-            Err(error) => {
-                self.subject.kill(now);
-                self.let_go(&mut readiness);
-                self.lose(error);
-                Poll::Ready(())
-            }
-        }
+        self.poll_close(cx.waker(), now)
     }
 
     /// Gives the slot up at the end.
@@ -209,15 +196,7 @@ impl Drive {
 
     /// Its output is copied meanwhile, and the directory that it runs in goes with it.
     pub(crate) fn wait_for_files(&mut self, copying: Option<Errand>, scratch: Option<ScratchDir>) {
-        if copying.is_some() || scratch.is_some() {
-            self.files = Some(Box::new(Files {
-                copying,
-                tee_error: None,
-                scratch,
-                removal: None,
-                scratch_kept: None,
-            }));
-        }
+        self.files = Files::new(copying, scratch);
     }
 
     pub(crate) fn monitor(&self) -> Arc<Monitor> {
@@ -226,8 +205,8 @@ impl Drive {
 
     /// When it wants to be polled at the latest.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
-        if self.closing.is_some() {
-            return None;
+        if let Some(closing) = &self.closing {
+            return Some(closing.until);
         }
         crate::lifecycle::earlier(self.lifecycle.next_tick(), self.subject.next_output())
     }
@@ -443,32 +422,43 @@ impl Drive {
     }
 
     /// The child is gone. What is left is done on files: the end of the copy, and of the child's own directory.
-    fn close(&mut self, exit: RawExit, now: Instant) {
+    fn close(&mut self, end: io::Result<RawExit>, now: Instant) {
         for pump in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
             pump.close(&self.monitor);
         }
         self.monitor.close_outlets();
-        let succeeded = exit == RawExit::Code(0) && self.lifecycle.cause().is_none();
         if let Some(files) = &mut self.files {
-            if let Some(scratch) = files.scratch.take() {
-                (files.scratch_kept, files.removal) = scratch.end(succeeded);
-            }
+            let exited_well = matches!(end, Ok(RawExit::Code(0)));
+            let succeeded = exited_well && self.lifecycle.cause().is_none();
+            files.close(&self.monitor.command, succeeded);
         }
-        self.closing = Some(Box::new(Closing { exit, at: now }));
+        let (at, until) = (now, now + FILES_TIME);
+        self.closing = Some(Box::new(Closing { end, at, until }));
     }
 
-    /// Tells the end when that is done.
-    fn poll_close(&mut self, waker: &Waker) -> Poll<()> {
-        if let Some(files) = &mut self.files {
-            ready!(files.poll(&self.monitor.command, waker));
+    /// Tells the end when that is done, takes too long, or somebody kills it once more.
+    fn poll_close(&mut self, waker: &Waker, now: Instant) -> Poll<()> {
+        let mut requests = self.monitor.attend(waker).into_iter().flatten();
+        let is_killed = requests.any(|request| matches!(request, Request::Kill(_)));
+        if let (Some(files), Some(closing)) = (&mut self.files, &self.closing) {
+            let command = &self.monitor.command;
+            if files.poll(command, waker).is_pending() {
+                if !is_killed && now < closing.until {
+                    return Poll::Pending;
+                }
+                files.give_up(command);
+            }
         }
-        if let Some(closing) = self.closing.take() {
-            self.finish(*closing);
+        if let Some(Closing { end, at, .. }) = self.closing.take().map(|closing| *closing) {
+            match end {
+                Ok(exit) => self.finish(exit, at),
+                Err(error) => self.lose(error),
+            }
         }
         Poll::Ready(())
     }
 
-    fn finish(&mut self, closing: Closing) {
+    fn finish(&mut self, exit: RawExit, at: Instant) {
         let captured = |pump: &mut Option<Box<Pump>>| {
             let captured = pump.as_mut().map(|pump| pump.finish());
             captured.unwrap_or_default()
@@ -482,14 +472,14 @@ impl Drive {
         let outcome = Outcome::from(Facts {
             command: self.monitor.command.clone(),
             pid: self.monitor.pid,
-            exit: match closing.exit {
+            exit: match exit {
                 RawExit::Code(code) => Exit::Code(code),
                 RawExit::Signal { signal, core } => Exit::Signal { signal, core },
             },
             cause: self.lifecycle.cause(),
             stages: self.lifecycle.stages().to_vec(),
             pipe_leaked: self.lifecycle.pipe_leaked(),
-            duration: closing.at.saturating_duration_since(self.monitor.started),
+            duration: at.saturating_duration_since(self.monitor.started),
             stdout,
             stderr,
             lines_dropped: 0,
@@ -497,7 +487,7 @@ impl Drive {
             limit_hit: self
                 .limits
                 .as_ref()
-                .and_then(|limits| sys::limit_hit(closing.exit, limits)),
+                .and_then(|limits| sys::limit_hit(exit, limits)),
             tee_error,
             scratch_dir,
         });
@@ -524,26 +514,6 @@ impl Drive {
             slot.forget_running(&self.monitor);
         }
         self.monitor.end(end, slot);
-    }
-}
-
-impl Files {
-    /// Ready when all is written, and removed.
-    fn poll(&mut self, command: &CommandLine, waker: &Waker) -> Poll<()> {
-        if let Some(copying) = &self.copying {
-            if let Err(error) = ready!(copying.poll(waker)) {
-                tracing::warn!(%command, %error, "the copy of its output is not complete");
-                self.tee_error = Some(error.to_string());
-            }
-            self.copying = None;
-        }
-        if let Some(removal) = &self.removal {
-            if let Err(error) = ready!(removal.poll(waker)) {
-                tracing::warn!(%command, %error, "its scratch directory could not be removed");
-            }
-            self.removal = None;
-        }
-        Poll::Ready(())
     }
 }
 

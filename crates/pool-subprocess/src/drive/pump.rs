@@ -11,7 +11,7 @@ use crate::line::Stream;
 use crate::monitor::Monitor;
 use crate::sys::{OutputPipe, Readiness, Role};
 
-/// What one read takes at most: a quarter of what a pipe holds, where that can be chosen. A poll borrows
+/// What there is room for in each read: a quarter of what a pipe holds, where that can be chosen. A poll borrows
 /// its buffer of the pool, so that a child that is silent costs no memory.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -30,6 +30,10 @@ pub(super) struct Pump {
     capture: Capture,
     assembler: Assembler,
     cut: Cut,
+    /// To close our end of a terminal is to hang up on the child.
+    is_terminal: bool,
+    /// Nobody has the terminal open. That may change as long as the child lives.
+    has_hung_up: bool,
     /// Read after the exit without room: see [`MAX_LATE_BYTES`].
     late_bytes: usize,
 }
@@ -51,6 +55,8 @@ impl Pump {
             capture: Capture::new(limit),
             assembler: Assembler::new(cut),
             cut,
+            is_terminal: matches!(output, Output::Pty { .. }),
+            has_hung_up: false,
             late_bytes: 0,
         }))
     }
@@ -63,6 +69,9 @@ impl Pump {
     }
 
     pub(super) fn may_read(&self, has_room: bool, exited: bool) -> bool {
+        if self.has_hung_up && !exited {
+            return false;
+        }
         has_room || (exited && self.late_bytes < MAX_LATE_BYTES)
     }
 
@@ -97,6 +106,11 @@ impl Pump {
                     match unread {
                         Poll::Pending => return false,
                         Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                        Poll::Ready(_) if self.is_terminal && !exited => {
+                            readiness.forget(role);
+                            self.has_hung_up = true;
+                            return false;
+                        }
                         // The end, or an error that is one: nothing more can come.
                         Poll::Ready(_) => {
                             readiness.forget(role);
@@ -139,15 +153,16 @@ impl Pump {
     ) {
         self.capture.push(&buffer[read_at..]);
         if monitor.wants_lines() {
+            let skips = self.assembler.skips_newline(buffer);
             if let Some(lines) = self.assembler.complete(buffer, read_at, buffers) {
-                monitor.deliver(Chunk::new(self.stream, self.cut, lines));
+                monitor.deliver(Chunk::new(self.stream, self.cut, lines, skips));
             }
         }
     }
 
     pub(super) fn close(&mut self, monitor: &Monitor) {
         if let Some(rest) = self.assembler.finish() {
-            monitor.deliver(Chunk::new(self.stream, self.cut, rest));
+            monitor.deliver(Chunk::rest(self.stream, self.cut, rest));
         }
     }
 

@@ -274,3 +274,23 @@ async fn a_run_that_has_ended_is_not_started_again() {
     assert!(run.as_mut().await.expect("it runs").is_success());
     let _ = poll_once(run.as_mut());
 }
+
+/// The driver does not get its turn between the requests.
+#[tokio::test]
+async fn a_kill_after_many_requests_takes_effect_at_once() {
+    let pool = pool(1, pool_subprocess::RunMode::Async);
+    let slot = pool.acquire_subprocess().await.expect("a slot");
+    let mut child = slot.spawn(puppet(["ignore-term"])).expect("it starts");
+    let pid = child.pid().expect("it runs");
+    assert!(child.next_line().await.is_some());
+    for _ in 0..5 {
+        child.terminate();
+    }
+    child.kill();
+    // A zombie, which nobody but the driver can reap.
+    assert_eq!(
+        puppet::wait_gone([pid], std::time::Duration::from_secs(10)),
+        [0; 0]
+    );
+    assert!(child.wait().await.expect("it ends").cancelled());
+}

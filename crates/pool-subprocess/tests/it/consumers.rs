@@ -114,8 +114,9 @@ async fn the_consumers_of_a_run_that_never_starts_end() {
     let pool = pool(1, RunMode::Threaded);
     let mut run = pool.run(Command::new("no-such-program-here"));
     let lines = run.subscribe(Delivery::Backpressure);
-    assert!(run.await.is_err());
+    assert!((&mut run).await.is_err());
     assert_eq!(all(lines).await, []);
+    assert_eq!(all(run.subscribe(Delivery::Backpressure)).await, []);
     let mut run = pool.run(puppet(["echo", "x"]));
     let lines = run.subscribe(Delivery::Backpressure);
     drop(run);
@@ -272,6 +273,75 @@ async fn a_disk_that_is_full_does_not_stop_the_child() {
             outcome
                 .tee_error()
                 .is_some_and(|error| error.contains("space"))
+        );
+    }
+}
+
+/// Nobody reads the pipe, so the copy hangs.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_copy_that_hangs_does_not_hold_a_run_that_is_killed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let fifo = dir.path().join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.expect("it runs").success());
+    // Open, so that it can be opened for writing, and never read.
+    let opened = std::fs::File::options().read(true).write(true).open(&fifo);
+    let _nobody = opened.expect("it is there");
+    for mode in BACKGROUND_MODES {
+        let pool = pool(1, mode);
+        let slot = pool.acquire_subprocess().await.expect("a slot");
+        let command = puppet(["flood", "200000"]).tee_stdout(&fifo);
+        let mut child = slot.spawn(command).expect("it starts");
+        // All of it is here, so the child has ended, or is about to.
+        while child.next_line().await.is_some_and(|line| line.seq < 2499) {}
+        loop {
+            child.kill();
+            tokio::task::yield_now().await;
+            if child.try_wait().expect("it is followed").is_some() {
+                break;
+            }
+        }
+        let outcome = child.wait().await.expect("it ends");
+        assert!(outcome.tee_error().is_some(), "{mode}");
+    }
+}
+
+/// The line feed that belongs to a carriage return comes in a read of its own.
+#[tokio::test]
+async fn a_tee_has_what_ends_no_line() {
+    use tokio::io::AsyncWriteExt as _;
+
+    for mode in BACKGROUND_MODES {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("copy");
+        let pool = pool(1, mode);
+        let slot = pool.acquire_subprocess().await.expect("a slot");
+        let command = puppet(["cat"])
+            .stdin(pool_subprocess::Stdin::Piped)
+            .progress_lines()
+            .tee_stdout(&file);
+        let mut child = slot.spawn(command).expect("it starts");
+        let mut stdin = child.take_stdin().expect("piped");
+        stdin.write_all(b"50%\r").await.expect("it reads");
+        let line = child.next_line().await.expect("it moves");
+        assert_eq!(
+            (line.bytes, line.end),
+            (&b"50%"[..], LineEnd::CarriageReturn)
+        );
+        stdin.write_all(b"\nrest").await.expect("it reads");
+        drop(stdin);
+        let line = child.next_line().await.expect("it goes on");
+        assert_eq!(
+            (line.bytes, line.end),
+            (&b"rest"[..], LineEnd::Eof),
+            "{mode}"
+        );
+        child.wait().await.expect("it ends");
+        assert_eq!(
+            std::fs::read(&file).expect("it is there"),
+            b"50%\r\nrest",
+            "{mode}"
         );
     }
 }

@@ -51,6 +51,18 @@ async fn errors_can_be_merged_into_it() {
     }
 }
 
+/// To close our end would be to hang up on the child, which a pipe never does.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_child_may_leave_it_and_come_back() {
+    for pool in pools() {
+        let script = "echo one; exec >/dev/null; sleep 0.1; exec >/dev/tty; echo two; exit 3";
+        let outcome = pool.run(shell(script)).await.expect("it runs");
+        assert_eq!(outcome.code(), Some(3), "{}", outcome.summary());
+        assert_eq!(outcome.stdout().to_string_lossy(), "one\ntwo\n");
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_flood_through_it_is_whole() {

@@ -24,9 +24,15 @@ async fn a_command_does_the_same_when_it_comes_back() {
         .timeout(Duration::from_secs(20))
         .grace(Duration::from_millis(3))
         .on_drop(OnDrop::Terminate)
+        .progress_lines()
         .limits(ResourceLimits::new().nice(1));
     let same = again(&command);
     assert_eq!(format!("{same:?}"), format!("{command:?}"));
+    let filed = Command::new("x")
+        .tee_stdout("out")
+        .stdout(Output::pty())
+        .scratch_dir_kept_on_failure();
+    assert_eq!(format!("{:?}", again(&filed)), format!("{filed:?}"));
     if cfg!(windows) {
         return crate::puppets::skipped("with an empty environment Wine finds no libraries");
     }

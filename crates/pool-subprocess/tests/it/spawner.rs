@@ -285,6 +285,42 @@ mod on_linux {
     }
 
     #[test]
+    fn a_signal_before_the_program_ends_the_child() {
+        alone("spawner::on_linux::run_among_signals");
+    }
+
+    /// The host handles SIGTERM, and all of its group get it all the time, which a child is in at first. If a handler of
+    /// the host's could run in the child, the signal would be lost on it, and its program run.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "the other half of the test above, which starts it alone"]
+    async fn run_among_signals() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicBool, Ordering};
+
+        use rustix::process::{Signal, kill_current_process_group, setpgid};
+
+        setpgid(None, None).expect("a group of its own");
+        let handled = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(15, handled).expect("it can be handled");
+        let done = Arc::new(AtomicBool::new(false));
+        let is_done = Arc::clone(&done);
+        let sender = std::thread::spawn(move || {
+            while !is_done.load(Ordering::Relaxed) {
+                kill_current_process_group(Signal::TERM).expect("it is ours");
+            }
+        });
+        let pool = pool(Spawner::Auto);
+        let mut ends = Vec::new();
+        while !ends.contains(&Some(15)) && ends.len() < 3000 {
+            let outcome = pool.run(puppet(["exit", "0"])).await.expect("it starts");
+            ends.push(outcome.signal());
+        }
+        done.store(true, Ordering::Relaxed);
+        sender.join().expect("no panic");
+        assert_eq!(ends.last(), Some(&Some(15)), "{} runs", ends.len());
+    }
+
+    #[test]
     fn what_there_is_no_more_of_is_named_and_nothing_is_lost() {
         alone("spawner::on_linux::run_without_descriptors");
     }

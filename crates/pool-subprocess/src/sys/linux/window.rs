@@ -104,12 +104,16 @@ struct CloneArgs {
     tls: u64,
 }
 
+/// The child has none of the host's handlers, which would run in the host's memory once signals are unblocked. Newer
+/// than libc's name for it; Linux 5.5.
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+
 /// Clones, and returns when the child has executed its program or has failed to. Nothing of the plan is used after that.
 pub(super) fn start(plan: &Plan, stack: &mut Stack) -> Result<Born, Failure> {
     let mut pidfd: c_int = -1;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::CLONE_FILES;
     let args = CloneArgs {
-        flags: flags as u64,
+        flags: flags as u64 | CLONE_CLEAR_SIGHAND,
         pidfd: ptr::from_mut(&mut pidfd) as u64,
         child_tid: 0,
         parent_tid: 0,
@@ -239,7 +243,7 @@ unsafe fn prepare(plan: &Plan) -> (c_int, c_int) {
             return (MOVED, errno(result));
         }
     }
-    // SAFETY: as above; no handler of the host's can run any more.
+    // SAFETY: as above; the child has no handlers, so that none of the host's can run.
     unsafe { reset_signals(plan.ignored) };
     // SAFETY: strings that end in a NUL, and arrays of them that end in a null pointer.
     let result = unsafe {
@@ -363,8 +367,8 @@ const fn bit(signal: usize) -> u64 {
     1_u64.wrapping_shl(signal.wrapping_sub(1) as u32)
 }
 
-/// What the host ignores, a new program would go on to ignore; what the host handles is reset by the execution. At
-/// last nothing is blocked.
+/// What the host ignores, a new program would go on to ignore; what the host handles was reset by the clone. At last
+/// nothing is blocked.
 #[inline(always)]
 unsafe fn reset_signals(ignored_realtime: u64) {
     let default = SigAction {
