@@ -382,13 +382,20 @@ impl Watches {
             ) -> Poll<io::Result<T>> {
                 let watch = match &mut self.watches.watches[role.index()] {
                     Some(watch) => watch,
-                    vacant => match watch(source) {
-                        Ok(watch) => vacant.insert(watch),
-                        Err(error) => {
-                            self.watches.failure = Some(error);
-                            return Poll::Pending;
+                    vacant => {
+                        // A child that is quick has ended by now: to have it watched costs more than to look.
+                        match op() {
+                            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                            result => return Poll::Ready(result),
                         }
-                    },
+                        match watch(source) {
+                            Ok(watch) => vacant.insert(watch),
+                            Err(error) => {
+                                self.watches.failure = Some(error);
+                                return Poll::Pending;
+                            }
+                        }
+                    }
                 };
                 let mut cx = Context::from_waker(self.waker);
                 loop {
@@ -433,9 +440,17 @@ pub(crate) fn need_tokio_io() {
 }
 
 /// Readiness that [`wait`] found by poll(2).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Polled {
     ready: [bool; Role::COUNT],
+}
+
+impl Default for Polled {
+    /// A child that is quick has ended by now, so that each source is looked at once.
+    fn default() -> Self {
+        let ready = [true; Role::COUNT];
+        Self { ready }
+    }
 }
 
 impl Polled {
