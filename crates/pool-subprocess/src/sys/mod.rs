@@ -4,7 +4,7 @@
 //! | name | Unix | Windows |
 //! |---|---|---|
 //! | [`Launcher`] | clone or posix_spawn, into a process group of its own | suspended into a job, then resumed |
-//! | [`Process`] | pidfd (elsewhere a waiting thread's pipe), group | process handle, job |
+//! | [`Process`] | pidfd (macOS: kqueue; elsewhere a waiting thread's pipe), group | process handle, job |
 //! | [`Killer`] | signals the group until the reap | ends the job |
 //! | [`OutputPipe`], [`InputPipe`] | non-blocking pipes | overlapped named pipes |
 //! | [`Source`] | a descriptor and the wanted readiness | a handle that a wait can be on |

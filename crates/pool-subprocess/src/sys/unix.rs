@@ -3,6 +3,7 @@
 //! Where there is no faster way ([`linux`](super::linux)), std starts the child by posix_spawn, which needs no copy of
 //! the host's page tables because the program is an absolute path and there is no `pre_exec`.
 
+mod exit;
 mod launch;
 pub(super) mod limits;
 mod usage;
@@ -20,9 +21,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_process_group, test_kill_process_group, waitid,
-};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, Winsize};
 use tempfile::TempDir;
@@ -131,8 +130,7 @@ impl Process {
 
     /// How the child ended, without reaping it; `WouldBlock` while it runs.
     pub(crate) fn exited(&mut self) -> io::Result<RawExit> {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        let status = waitid(WaitId::Pid(self.pid), options).inspect_err(|error| {
+        let status = exit::look(self.pid, &self.exit).inspect_err(|error| {
             // Reaped behind our back, so that its number may be another's by now: no more signals.
             if *error == rustix::io::Errno::CHILD {
                 *self.killer.unreaped() = None;
@@ -216,35 +214,6 @@ impl Drop for Process {
         self.killer.retire();
         let _ = self.reap();
     }
-}
-
-/// A descriptor that becomes readable when the process exits.
-fn exit_descriptor(pid: Pid) -> io::Result<OwnedFd> {
-    #[cfg(target_os = "linux")]
-    match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
-        Ok(fd) => return Ok(fd),
-        // A kernel before 5.3, or a filter that does not know the call.
-        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {}
-        Err(error) => return Err(error.into()),
-    }
-    waiting_thread(pid)
-}
-
-/// For systems without pidfds: a small thread waits for the exit, without reaping, and closes a pipe.
-fn waiting_thread(pid: Pid) -> io::Result<OwnedFd> {
-    let (read, write) = pipe()?;
-    std::thread::Builder::new()
-        .name(format!("pool-wait-{}", pid.as_raw_nonzero()))
-        .stack_size(64 * 1024)
-        .spawn(move || {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while matches!(
-                waitid(WaitId::Pid(pid), options),
-                Err(rustix::io::Errno::INTR)
-            ) {}
-            drop(write);
-        })?;
-    Ok(read)
 }
 
 /// A pipe that no child inherits.
@@ -621,7 +590,7 @@ mod tests {
         let mut child =
             crate::sys::start(std::process::Command::new("/bin/sh").args(["-c", "exit 7"]))
                 .unwrap();
-        let exit = waiting_thread(Pid::from_child(&child)).unwrap();
+        let exit = exit::waiting_thread(Pid::from_child(&child)).unwrap();
         let mut fds = [PollFd::new(&exit, PollFlags::IN)];
         assert_eq!(rustix::event::poll(&mut fds, None), Ok(1));
         assert_eq!(child.wait().unwrap().code(), Some(7));

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{Process, exit_descriptor, limits, pipe, pty, spawned};
+use super::exit::exit_descriptor;
+use super::{Process, limits, pipe, pty, spawned};
 use crate::Spawner;
 use crate::identity::Identity;
 use crate::resource_limits::ResourceLimits;
