@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pool_bench::start::{ThroughPool, TokioLimited};
 use pool_bench::{Contest, Crowd, Elsewhere, Flavor, Program, Question};
-use pool_subprocess::{RunMode, SubprocessPool};
+use pool_subprocess::RunMode;
 
 /// At a time.
 const MANY: usize = 16;
@@ -43,7 +43,7 @@ fn contest(flavor: Flavor, program: &Program) -> Contest {
     if Elsewhere::is_here("xargs") {
         contest = contest.contender(xargs(path.clone()));
     }
-    if let Some(python) = python() {
+    if let Some(python) = Elsewhere::python() {
         contest = contest.contender(python_tool(python, path.clone()));
     }
     if Elsewhere::is_here("node") {
@@ -73,15 +73,6 @@ fn parallel(program: PathBuf) -> Elsewhere {
         command
     };
     Elsewhere::new("GNU parallel -j 16", prepare).fed_with("x\n")
-}
-
-/// The interpreter itself, and not a shim that costs more than it does.
-fn python() -> Option<PathBuf> {
-    let pool = SubprocessPool::new(1).ok()?;
-    let question = pool_subprocess::Command::python("-c").arg("import sys; print(sys.executable)");
-    let outcome = pool.run(question).wait().ok()?;
-    let outcome = outcome.success().ok()?;
-    Some(outcome.stdout().to_string_lossy().trim().into())
 }
 
 fn python_tool(python: PathBuf, program: PathBuf) -> Elsewhere {

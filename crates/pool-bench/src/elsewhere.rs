@@ -1,10 +1,12 @@
 //! Tools that run programs by themselves: started once a round, for all of its operations.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use pool_subprocess::SubprocessPool;
 
 use crate::contender::{Contender, Lap};
 
@@ -34,6 +36,17 @@ impl Elsewhere {
     pub fn fed_with(mut self, line: impl Into<Vec<u8>>) -> Self {
         self.feeds = Some(line.into());
         self
+    }
+
+    /// Python's interpreter itself, and not a shim that costs more than it does; `None` if there is no Python.
+    #[must_use]
+    pub fn python() -> Option<PathBuf> {
+        let pool = SubprocessPool::new(1).ok()?;
+        let question =
+            pool_subprocess::Command::python("-c").arg("import sys; print(sys.executable)");
+        let outcome = pool.run(question).wait().ok()?;
+        let outcome = outcome.success().ok()?;
+        Some(outcome.stdout().to_string_lossy().trim().into())
     }
 
     /// Whether this program is on the `PATH` and can be run.

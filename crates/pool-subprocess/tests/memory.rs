@@ -70,7 +70,7 @@ async fn per_child(command: Command) -> Held {
 #[tokio::test]
 async fn a_running_child_takes_little() {
     let _profiler = dhat::Profiler::builder().testing().build();
-    let command = Command::new(puppet::path()).args(["sleep", "60"]);
+    let command = Command::new("sleep").arg("60");
     let silent = command.clone().stdout(Output::Null).stderr(Output::Null);
     let silent = per_child(silent).await;
     let captured = per_child(command).await;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -70,6 +71,12 @@ impl Source {
             kind: Kind::Lines,
             dir: Some(Arc::new(dir)),
         })
+    }
+
+    /// What the lines are in.
+    #[must_use]
+    pub fn file(&self) -> Option<PathBuf> {
+        self.dir.as_ref().map(|dir| dir.path().join("many"))
     }
 
     /// For one operation one unit, for more a round of them.

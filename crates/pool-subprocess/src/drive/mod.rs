@@ -52,7 +52,6 @@ pub(crate) struct Drive {
     /// `None` if there are none.
     limits: Option<Box<ResourceLimits>>,
     monitor: Arc<Monitor>,
-    buffers: Buffers,
     slot: Option<Slot>,
     /// What few children have.
     files: Option<Box<Files>>,
@@ -147,14 +146,13 @@ impl Drive {
             subject,
             lifecycle,
             feed: None,
-            stdout: Pump::new(Stream::Stdout, command, &command.stdout),
-            stderr: Pump::new(Stream::Stderr, command, &command.stderr),
+            stdout: Pump::new(Stream::Stdout, command, &command.stdout, &buffers),
+            stderr: Pump::new(Stream::Stderr, command, &command.stderr, &buffers),
             exit: None,
             usage: None,
             is_merged: command.stderr == Output::Merged,
             limits: (!command.limits.are_none()).then(|| Box::new(command.limits)),
             monitor,
-            buffers,
             slot: None,
             files: None,
             closing: None,
@@ -361,23 +359,17 @@ impl Drive {
             let Some(pump) = pump else {
                 continue;
             };
-            let mut buffer = Vec::new();
-            let read_at = pump.begin(&mut buffer, &self.buffers, &self.monitor);
-            buffer.extend_from_slice(&bytes);
-            pump.take(&mut buffer, read_at, &self.buffers, &self.monitor);
-            self.buffers.give_back(buffer);
+            pump.take_all(&bytes, &self.monitor);
         }
     }
 
     /// Whether output was left for the next turn.
     fn pump(&mut self, readiness: &mut impl Readiness) -> bool {
-        let mut buffer = Vec::new();
         let exited = self.lifecycle.has_exited();
         let mut more = false;
         for pump in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
-            more |= pump.read_all(readiness, &mut buffer, &self.buffers, &self.monitor, exited);
+            more |= pump.read_all(readiness, &self.monitor, exited);
         }
-        self.buffers.give_back(buffer);
         more
     }
 

@@ -34,13 +34,20 @@ pub(super) struct Pump {
     is_terminal: bool,
     /// Nobody has the terminal open. That may change as long as the child lives.
     has_hung_up: bool,
+    /// The pool's: each turn borrows one, so that a child that is silent costs no memory.
+    buffers: Buffers,
     /// Read after the exit without room: see [`MAX_LATE_BYTES`].
     late_bytes: usize,
 }
 
 impl Pump {
     /// If the output passes through the host.
-    pub(super) fn new(stream: Stream, command: &Command, output: &Output) -> Option<Box<Self>> {
+    pub(super) fn new(
+        stream: Stream,
+        command: &Command,
+        output: &Output,
+        buffers: &Buffers,
+    ) -> Option<Box<Self>> {
         if !output.is_read() {
             return None;
         }
@@ -57,6 +64,7 @@ impl Pump {
             cut,
             is_terminal: matches!(output, Output::Pty { .. }),
             has_hung_up: false,
+            buffers: buffers.clone(),
             late_bytes: 0,
         }))
     }
@@ -79,8 +87,28 @@ impl Pump {
     pub(super) fn read_all(
         &mut self,
         readiness: &mut impl Readiness,
+        monitor: &Monitor,
+        exited: bool,
+    ) -> bool {
+        let mut buffer = Vec::new();
+        let more = self.read_into(&mut buffer, readiness, monitor, exited);
+        self.buffers.give_back(buffer);
+        more
+    }
+
+    /// Takes what came in another way than by the pipe.
+    pub(super) fn take_all(&mut self, bytes: &[u8], monitor: &Monitor) {
+        let mut buffer = Vec::new();
+        let read_at = self.begin(&mut buffer, monitor);
+        buffer.extend_from_slice(bytes);
+        self.take(&mut buffer, read_at, monitor);
+        self.buffers.give_back(buffer);
+    }
+
+    fn read_into(
+        &mut self,
         buffer: &mut Vec<u8>,
-        buffers: &Buffers,
+        readiness: &mut impl Readiness,
         monitor: &Monitor,
         exited: bool,
     ) -> bool {
@@ -90,7 +118,7 @@ impl Pump {
             if self.pipe.is_none() || !self.may_read(has_room, exited) {
                 return false;
             }
-            let read_at = self.begin(buffer, buffers, monitor);
+            let read_at = self.begin(buffer, monitor);
             let Some(pipe) = &mut self.pipe else {
                 return false;
             };
@@ -98,7 +126,7 @@ impl Pump {
             match readiness.attempt(role, source, &mut || pipe.read(buffer)) {
                 Poll::Ready(Ok(read)) if read > 0 => {
                     self.late_bytes += if has_room { 0 } else { read };
-                    self.take(buffer, read_at, buffers, monitor);
+                    self.take(buffer, read_at, monitor);
                     continue;
                 }
                 unread => {
@@ -125,14 +153,9 @@ impl Pump {
     }
 
     /// Makes the buffer ready for a read, and says where it begins.
-    pub(super) fn begin(
-        &mut self,
-        buffer: &mut Vec<u8>,
-        buffers: &Buffers,
-        monitor: &Monitor,
-    ) -> usize {
+    fn begin(&mut self, buffer: &mut Vec<u8>, monitor: &Monitor) -> usize {
         if buffer.capacity() == 0 {
-            *buffer = buffers.take();
+            *buffer = self.buffers.take();
         }
         buffer.clear();
         self.assembler.begin(buffer);
@@ -144,17 +167,11 @@ impl Pump {
     }
 
     /// Takes what was read into the buffer.
-    pub(super) fn take(
-        &mut self,
-        buffer: &mut Vec<u8>,
-        read_at: usize,
-        buffers: &Buffers,
-        monitor: &Monitor,
-    ) {
+    fn take(&mut self, buffer: &mut Vec<u8>, read_at: usize, monitor: &Monitor) {
         self.capture.push(&buffer[read_at..]);
         if monitor.wants_lines() {
             let skips = self.assembler.skips_newline(buffer);
-            if let Some(lines) = self.assembler.complete(buffer, read_at, buffers) {
+            if let Some(lines) = self.assembler.complete(buffer, read_at, &self.buffers) {
                 monitor.deliver(Chunk::new(self.stream, self.cut, lines, skips));
             }
         }
