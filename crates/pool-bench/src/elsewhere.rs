@@ -19,6 +19,7 @@ pub struct Elsewhere {
     name: String,
     prepare: Prepare,
     feeds: Option<Vec<u8>>,
+    fewest: u64,
 }
 
 impl Elsewhere {
@@ -28,6 +29,7 @@ impl Elsewhere {
             name: name.into(),
             prepare: Box::new(prepare),
             feeds: None,
+            fewest: 1,
         }
     }
 
@@ -35,6 +37,13 @@ impl Elsewhere {
     #[must_use]
     pub fn fed_with(mut self, line: impl Into<Vec<u8>>) -> Self {
         self.feeds = Some(line.into());
+        self
+    }
+
+    /// It does so many operations at least, so that its own start is little beside them.
+    #[must_use]
+    pub fn at_least(mut self, ops: u64) -> Self {
+        self.fewest = ops;
         self
     }
 
@@ -84,6 +93,7 @@ impl Contender for Elsewhere {
         reason = "this is the rival: what the pool is compared with"
     )]
     async fn round(&mut self, ops: u64) -> Lap {
+        let ops = ops.max(self.fewest);
         let mut command = (self.prepare)(ops);
         command.stdout(Stdio::piped()).stderr(Stdio::inherit());
         command.stdin(match self.feeds {
