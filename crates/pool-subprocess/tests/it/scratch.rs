@@ -109,3 +109,36 @@ async fn it_is_its_users_own() {
     assert_eq!(dir.mode() & 0o777, 0o700);
     std::fs::remove_dir_all(kept).expect("it is ours");
 }
+
+/// Somebody else in the host reaps the child, as a library does that waits for any.
+#[cfg(unix)]
+#[tokio::test]
+async fn that_of_a_lost_child_is_removed_or_kept_as_asked() {
+    use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
+    for mode in crate::puppets::BACKGROUND_MODES {
+        for is_kept in [false, true] {
+            let pool = pool(1, mode);
+            let slot = pool.acquire_subprocess().await.expect("a slot");
+            let command = puppet(["seq", "cwd", "--then", "sleep", "60"]);
+            let command = if is_kept {
+                command.scratch_dir_kept_on_failure()
+            } else {
+                command.scratch_dir()
+            };
+            let mut child = slot.spawn(command).expect("it starts");
+            let line = child.next_line().await.expect("it prints");
+            let dir = PathBuf::from(line.text().into_owned());
+            let pid = child
+                .pid()
+                .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+            let pid = pid.expect("it runs");
+            kill_process(pid, Signal::KILL).expect("it is ours");
+            // The driver may be first: then it is no lost child.
+            let reaped = waitpid(Some(pid), WaitOptions::empty()).is_ok();
+            assert_eq!(child.wait().await.is_err(), reaped, "{mode}");
+            assert_eq!(dir.exists(), is_kept, "{mode}");
+            let _ = std::fs::remove_dir_all(dir);
+        }
+    }
+}
