@@ -1,6 +1,7 @@
 //! Following one child to its end: the same code on tokio and on a thread of ours. Only how a driver
 //! learns that it can go on ([`Readiness`]) and when it is polled differ.
 
+mod feed;
 mod files;
 mod pump;
 mod task;
@@ -13,18 +14,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use bytes::{Buf, Bytes};
-
 pub(crate) use task::{spawn_on_tokio, tokio_has_io};
 pub(crate) use thread::{DriverThread, run_here};
 
+use self::feed::Feed;
 use self::files::{FILES_TIME, Files};
 use self::pump::Pump;
 use crate::buffers::Buffers;
-use crate::command::{Command, Output, Stdin};
+use crate::command::{Command, Output};
 use crate::errand::Errand;
 use crate::error::RunError;
-use crate::inlet::{Inlet, Supply};
+use crate::inlet::Inlet;
 use crate::lifecycle::{Action, Asked, Cause, Lifecycle};
 use crate::line::Stream;
 use crate::monitor::{Monitor, Request};
@@ -33,7 +33,7 @@ use crate::pool::Slot;
 use crate::resource_limits::ResourceLimits;
 use crate::scratch::ScratchDir;
 use crate::subject::Subject;
-use crate::sys::{self, InputPipe, RawExit, Readiness, Role, Source, Spawned};
+use crate::sys::{self, RawExit, Readiness, Role, Source, Spawned};
 use crate::usage::Usage;
 
 /// A child that is being followed. Dropped before its end it kills the tree and tells that it is lost,
@@ -72,24 +72,6 @@ struct Closing {
     until: Instant,
 }
 
-/// Bytes on their way into the child.
-#[derive(Debug)]
-struct Feed {
-    pipe: InputPipe,
-    rest: Bytes,
-    /// What follows, if somebody writes while the child runs.
-    inlet: Option<Arc<Inlet>>,
-}
-
-impl Drop for Feed {
-    /// Whoever waits to write learns that nobody reads.
-    fn drop(&mut self) {
-        if let Some(inlet) = &self.inlet {
-            inlet.stop();
-        }
-    }
-}
-
 impl Drive {
     pub(crate) fn new(
         command: &Command,
@@ -98,19 +80,9 @@ impl Drive {
         monitor: Arc<Monitor>,
         buffers: Buffers,
     ) -> Self {
-        let feed = match (&command.stdin, spawned.stdin) {
-            (Stdin::Bytes(bytes), Some(pipe)) => Some(Box::new(Feed {
-                pipe,
-                rest: bytes.clone(),
-                inlet: None,
-            })),
-            (_, Some(pipe)) => Some(Box::new(Feed {
-                pipe,
-                rest: Bytes::new(),
-                inlet: None,
-            })),
-            (_, None) => None,
-        };
+        let feed = spawned
+            .stdin
+            .map(|pipe| Box::new(Feed::new(&command.stdin, pipe)));
         let subject = Subject::Process(spawned.process);
         let mut drive = Self::without_pipes(command, subject, lifecycle, monitor, buffers);
         drive.feed = feed;
@@ -128,7 +100,7 @@ impl Drive {
     /// Its input comes from here.
     pub(crate) fn feed_from(&mut self, inlet: Arc<Inlet>) {
         match &mut self.feed {
-            Some(feed) => feed.inlet = Some(inlet),
+            Some(feed) => feed.follow(inlet),
             // A script reads nothing.
             None => inlet.stop(),
         }
@@ -222,12 +194,8 @@ impl Drive {
                     .map(|source| (Role::Exit, source)),
             );
         }
-        sources.extend(
-            self.feed
-                .as_ref()
-                .filter(|feed| !feed.rest.is_empty())
-                .map(|feed| (Role::Stdin, feed.pipe.source())),
-        );
+        let feed = self.feed.as_ref().and_then(|feed| feed.source());
+        sources.extend(feed.map(|source| (Role::Stdin, source)));
         let (has_room, exited) = (self.monitor.has_room(), self.lifecycle.has_exited());
         for pump in [&self.stdout, &self.stderr].into_iter().flatten() {
             if pump.may_read(has_room, exited) {
@@ -374,26 +342,9 @@ impl Drive {
     }
 
     fn feed(&mut self, readiness: &mut impl Readiness, waker: &Waker) {
-        while let Some(Feed { pipe, rest, inlet }) = self.feed.as_deref_mut() {
-            let source = pipe.source();
-            if rest.is_empty() {
-                let supply = inlet
-                    .as_ref()
-                    .map_or(Supply::End, |inlet| inlet.next(waker));
-                match supply {
-                    Supply::Bytes(bytes) => *rest = bytes,
-                    Supply::NotYet => return,
-                    Supply::End => return self.stop_feeding(readiness),
-                }
-                continue;
-            }
-            match readiness.attempt(Role::Stdin, source, &mut || pipe.write(rest)) {
-                Poll::Pending => return,
-                Poll::Ready(Ok(written)) => rest.advance(written),
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                // A child that closes its input has read what it wants: no error of the run.
-                Poll::Ready(Err(_)) => self.stop_feeding(readiness),
-            }
+        let feed = self.feed.as_mut();
+        if feed.is_some_and(|feed| feed.is_over(readiness, waker)) {
+            self.stop_feeding(readiness);
         }
     }
 
