@@ -1,6 +1,7 @@
 //! What all contenders can be asked to do, each in the way that its documentation shows.
 
 mod ours;
+mod piped;
 mod process_wrap;
 mod tokio_process;
 

@@ -19,10 +19,9 @@ pub(crate) const MAX_LINE_BYTES: usize = 64 * 1024;
 const MIN_TAKEN_BYTES: usize = 16 * 1024;
 
 /// What ends a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// A line feed.
-    #[default]
     Newline,
     /// Also a carriage return, as progress bars have it.
     CarriageReturn,
@@ -94,23 +93,15 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// The first byte may be a line feed that ends a line of the chunk before.
-    pub(crate) fn new(stream: Stream, cut: Cut, bytes: Bytes, skips_newline: bool) -> Self {
+    fn new(stream: Stream, cut: Cut, bytes: Bytes) -> Self {
         Self {
             stream,
             at: Instant::now(),
             cut,
             bytes,
-            start: usize::from(skips_newline),
+            start: 0,
             is_rest: false,
             skipped: 0,
-        }
-    }
-
-    pub(crate) fn rest(stream: Stream, cut: Cut, bytes: Bytes) -> Self {
-        Self {
-            is_rest: true,
-            ..Self::new(stream, cut, bytes, false)
         }
     }
 
@@ -162,8 +153,9 @@ impl Chunk {
 }
 
 /// The driver's side: puts what one stream's reads bring together to whole lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Assembler {
+    stream: Stream,
     cut: Cut,
     /// At most one line, of at most [`MAX_LINE_BYTES`].
     unfinished: Vec<u8>,
@@ -172,10 +164,12 @@ pub(crate) struct Assembler {
 }
 
 impl Assembler {
-    pub(crate) fn new(cut: Cut) -> Self {
+    pub(crate) fn new(stream: Stream, cut: Cut) -> Self {
         Self {
+            stream,
             cut,
-            ..Self::default()
+            unfinished: Vec::new(),
+            returned: false,
         }
     }
 
@@ -190,12 +184,6 @@ impl Assembler {
         self.unfinished.extend_from_slice(buffer);
     }
 
-    /// Whether the buffer begins with a line feed that belongs to the line before. To be asked before
-    /// [`complete`](Self::complete).
-    pub(crate) fn skips_newline(&self, buffer: &[u8]) -> bool {
-        self.returned && buffer.first() == Some(&b'\n')
-    }
-
     /// The whole lines in the buffer, in which a read has followed at `read_at`. Takes the buffer if they fill much
     /// of it.
     pub(crate) fn complete(
@@ -203,8 +191,9 @@ impl Assembler {
         buffer: &mut Vec<u8>,
         read_at: usize,
         buffers: &Buffers,
-    ) -> Option<Bytes> {
-        self.returned = false;
+    ) -> Option<Chunk> {
+        // What belongs to the line before is no line, and yet was read.
+        let skips_newline = mem::take(&mut self.returned) && buffer.first() == Some(&b'\n');
         let lines = match self.cut.last(&buffer[read_at..]) {
             Some(at) => read_at + at + 1,
             None => 0,
@@ -219,21 +208,29 @@ impl Assembler {
         self.returned = self.cut == Cut::CarriageReturn
             && self.unfinished.is_empty()
             && buffer[length - 1] == b'\r';
-        if length < MIN_TAKEN_BYTES {
-            return Some(Bytes::copy_from_slice(&buffer[..length]));
-        }
-        let mut taken = mem::take(buffer);
-        taken.truncate(length);
-        Some(buffers.lend(taken))
+        let bytes = if length < MIN_TAKEN_BYTES {
+            Bytes::copy_from_slice(&buffer[..length])
+        } else {
+            let mut taken = mem::take(buffer);
+            taken.truncate(length);
+            buffers.lend(taken)
+        };
+        Some(Chunk {
+            start: usize::from(skips_newline),
+            ..Chunk::new(self.stream, self.cut, bytes)
+        })
     }
 
     /// The rest that nothing ended, if there is one.
-    pub(crate) fn finish(&mut self) -> Option<Bytes> {
+    pub(crate) fn finish(&mut self) -> Option<Chunk> {
         if self.unfinished.is_empty() {
-            None
-        } else {
-            Some(mem::take(&mut self.unfinished).into())
+            return None;
         }
+        let rest = mem::take(&mut self.unfinished).into();
+        Some(Chunk {
+            is_rest: true,
+            ..Chunk::new(self.stream, self.cut, rest)
+        })
     }
 }
 
@@ -289,7 +286,7 @@ mod tests {
     use super::*;
 
     fn lines(cut: Cut, reads: &[&[u8]]) -> Vec<(Vec<u8>, LineEnd)> {
-        let mut assembler = Assembler::new(cut);
+        let mut assembler = Assembler::new(Stream::Stdout, cut);
         let mut reader = LineReader::default();
         let mut copied = Vec::new();
         let mut take = |chunk: Option<Chunk>| {
@@ -305,12 +302,9 @@ mod tests {
             assembler.begin(&mut buffer);
             let read_at = buffer.len();
             buffer.extend_from_slice(read);
-            let skips = assembler.skips_newline(&buffer);
-            let lines = assembler.complete(&mut buffer, read_at, &Buffers::default());
-            take(lines.map(|lines| Chunk::new(Stream::Stdout, cut, lines, skips)));
+            take(assembler.complete(&mut buffer, read_at, &Buffers::default()));
         }
-        let rest = assembler.finish();
-        take(rest.map(|rest| Chunk::rest(Stream::Stdout, cut, rest)));
+        take(assembler.finish());
         assert_eq!(copied, reads.concat(), "a copy has all of it");
         let mut lines = Vec::new();
         while let Some(line) = reader.next() {

@@ -336,7 +336,8 @@ impl Command {
     /// The file is opened by the thread that starts the child.
     ///
     /// Only for output that passes through the host: [`Output::Capture`], [`Lines`](Output::Lines), [`Raw`](Output::Raw)
-    /// or [`Pty`](Output::Pty).
+    /// or [`Pty`](Output::Pty); else the start fails with [`SpawnError::TeeUnread`]. The path is relative to the host's
+    /// directory.
     pub fn tee_stdout(mut self, file: impl Into<PathBuf>) -> Self {
         self.tee.stdout = Some(file.into());
         self

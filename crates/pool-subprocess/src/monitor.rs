@@ -161,9 +161,7 @@ impl Monitor {
         } else {
             drop(state);
         }
-        for consumer in consumers {
-            wake(Some(consumer));
-        }
+        consumers.into_iter().map(Some).for_each(wake);
     }
 
     /// No more lines: the consumers beside the handle learn of their end.

@@ -1,6 +1,5 @@
 //! A directory for one child: fresh, its own, and gone with it.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,7 +54,7 @@ impl ScratchDir {
             return (Some(self.dir.keep()), None);
         }
         let path = self.dir.path().to_owned();
-        match Errand::start("pool-scratch", || remove(self.dir)) {
+        match Errand::start("pool-scratch", move || self.dir.close()) {
             Ok(removal) => (None, Some(removal)),
             // There are no threads any more, and the directory was given to one: it is gone already, by its drop.
             Err(error) => {
@@ -64,8 +63,4 @@ impl ScratchDir {
             }
         }
     }
-}
-
-fn remove(dir: TempDir) -> io::Result<()> {
-    dir.close()
 }

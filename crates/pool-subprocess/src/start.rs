@@ -8,6 +8,7 @@ use crate::capture::Captured;
 use crate::command::{Command, Stdin};
 use crate::drive::{self, Drive};
 use crate::environment::Base;
+use crate::errand::Errand;
 use crate::error::SpawnError;
 use crate::inlet::Inlet;
 use crate::lifecycle::Lifecycle;
@@ -19,7 +20,7 @@ use crate::plan::Plan;
 use crate::pool::{Inner, Slot, now};
 use crate::program;
 use crate::scratch::ScratchDir;
-use crate::sys::{Kick, Launcher};
+use crate::sys::{Kick, Launcher, Process};
 use crate::tree;
 
 /// What a handle wants of the child that it starts.
@@ -123,57 +124,71 @@ fn spawn(
     inner: &Inner,
     slot_index: usize,
     command: &Command,
-    start: Start,
+    mut start: Start,
 ) -> Result<Drive, SpawnError> {
-    let Start {
-        delivery,
-        mut outlets,
-        slot_at_end,
-        deadline_at,
-        ..
-    } = start;
-    let copying = command.tee.start()?.map(|(outlet, copying)| {
-        outlets.push(outlet);
-        copying
-    });
-    let scratch = match command.scratch {
-        Some(scratch) => Some(scratch.make(&command.identity)?),
-        None => None,
-    };
     let started = now();
     let timeout_at = command
         .timeout
         .and_then(|timeout| started.checked_add(timeout));
-    let lifecycle = Lifecycle::new(command.grace, timeout_at, deadline_at);
-    let monitor = |pid, killer| {
-        let line = command.command_line();
-        Monitor::new(line, pid, started, killer, delivery, outlets, slot_at_end)
-    };
+    let lifecycle = Lifecycle::new(command.grace, timeout_at, start.deadline_at);
+    let buffers = inner.buffers.clone();
     #[cfg(feature = "testing")]
     if let Some(script) = &inner.script {
         let actor = crate::subject::Subject::Scripted(script.play(command, started)?);
-        let mut drive = Drive::without_pipes(
-            command,
-            actor,
-            lifecycle,
-            monitor(None, None),
-            inner.buffers.clone(),
-        );
+        let (copying, scratch) = prepare_files(command, &mut start)?;
+        let monitor = watch(command, started, None, start);
+        let mut drive = Drive::without_pipes(command, actor, lifecycle, monitor, buffers);
         drive.wait_for_files(copying, scratch);
         return Ok(drive);
     }
     let program = inner
         .interpreters
         .find(command, |question| ask(&inner.launcher, &question))?;
+    let (copying, scratch) = prepare_files(command, &mut start)?;
     let dir = scratch.as_ref().map(ScratchDir::path);
     let dir = dir.or(command.dir.as_deref());
     let lent = inner.lent(slot_index);
     let spawned = tree::spawn(&inner.launcher, command, &program, dir, lent)?;
-    let process = &spawned.process;
-    let monitor = monitor(Some(process.pid()), Some(process.killer().clone()));
-    let mut drive = Drive::new(command, spawned, lifecycle, monitor, inner.buffers.clone());
+    let monitor = watch(command, started, Some(&spawned.process), start);
+    let mut drive = Drive::new(command, spawned, lifecycle, monitor, buffers);
     drive.wait_for_files(copying, scratch);
     Ok(drive)
+}
+
+/// Begins the copy of the output and makes the directory, if the command wants them. Not before its program is found: a
+/// typing error in its name must not empty a file.
+fn prepare_files(
+    command: &Command,
+    start: &mut Start,
+) -> Result<(Option<Errand>, Option<ScratchDir>), SpawnError> {
+    let copying = command.tee.start()?.map(|(outlet, copying)| {
+        start.outlets.push(outlet);
+        copying
+    });
+    let scratch = match command.scratch {
+        Some(scratch) => Some(scratch.make(&command.identity)?),
+        None => None,
+    };
+    Ok((copying, scratch))
+}
+
+/// The handle's side of a child, which is a process unless it is scripted.
+fn watch(
+    command: &Command,
+    started: Instant,
+    process: Option<&Process>,
+    start: Start,
+) -> Arc<Monitor> {
+    let Start {
+        delivery,
+        outlets,
+        slot_at_end,
+        ..
+    } = start;
+    let pid = process.map(Process::pid);
+    let killer = process.map(|process| process.killer().clone());
+    let line = command.command_line();
+    Monitor::new(line, pid, started, killer, delivery, outlets, slot_at_end)
 }
 
 /// How long a shim may take to say which interpreter it stands for.

@@ -4,10 +4,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessSession};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::ChildStdout;
 
-use super::{Contender, Task};
+use super::{Contender, Task, piped};
 
 pub(crate) struct ProcessWrap;
 
@@ -33,7 +31,7 @@ fn command(task: &Task) -> CommandWrap {
 
 pub(crate) struct Running {
     child: Box<dyn ChildWrapper>,
-    lines: Option<Lines<BufReader<ChildStdout>>>,
+    lines: piped::Lines,
 }
 
 impl Contender for ProcessWrap {
@@ -46,42 +44,25 @@ impl Contender for ProcessWrap {
     async fn output(&self, task: Task) -> Result<Vec<u8>, String> {
         let run = async {
             let mut child = command(&task).spawn()?;
-            if let Some(mut stdin) = child.stdin().take() {
-                let input = task.input.clone();
-                let write = async move { stdin.write_all(&input).await };
-                let output = Box::into_pin(child.wait_with_output());
-                let (written, output) = tokio::join!(write, output);
-                written?;
-                return output;
-            }
-            Box::into_pin(child.wait_with_output()).await
+            let stdin = child.stdin().take();
+            piped::feed(stdin, &task.input, Box::into_pin(child.wait_with_output())).await
         };
-        let output = match task.timeout {
-            Some(timeout) => tokio::time::timeout(timeout, run)
-                .await
-                .map_err(|_| "timed out".to_owned())?,
-            None => run.await,
-        };
-        Ok(output.map_err(|error| error.to_string())?.stdout)
+        Ok(piped::within(task.timeout, run).await?.stdout)
     }
 
     async fn start(&self, task: Task) -> Result<Running, String> {
-        let mut child = command(&task).spawn().map_err(|error| error.to_string())?;
-        Ok(Running {
-            lines: child.stdout().take().map(|out| BufReader::new(out).lines()),
-            child,
-        })
+        let mut child = command(&task).spawn().map_err(piped::text)?;
+        let lines = piped::Lines::new(child.stdout().take());
+        Ok(Running { child, lines })
     }
 
     async fn line(&self, child: &mut Running) -> Result<String, String> {
-        let lines = child.lines.as_mut().ok_or("no output")?;
-        let line = lines.next_line().await.map_err(|error| error.to_string())?;
-        line.ok_or_else(|| "it has ended".into())
+        child.lines.next().await
     }
 
     async fn wait(&self, child: &mut Running) -> Result<(), String> {
         let waited = child.child.wait().await;
-        waited.map(|_| ()).map_err(|error| error.to_string())
+        waited.map(|_| ()).map_err(piped::text)
     }
 
     fn kill(&self, child: &mut Running) {
@@ -90,24 +71,14 @@ impl Contender for ProcessWrap {
 
     async fn end(&self, mut child: Running, grace: Duration) -> Result<String, String> {
         const SIGTERM: i32 = 15;
-        child
-            .child
-            .signal(SIGTERM)
-            .map_err(|error| error.to_string())?;
+        child.child.signal(SIGTERM).map_err(piped::text)?;
         if tokio::time::timeout(grace, child.child.wait())
             .await
             .is_err()
         {
-            child
-                .child
-                .start_kill()
-                .map_err(|error| error.to_string())?;
+            child.child.start_kill().map_err(piped::text)?;
         }
-        let status = child
-            .child
-            .wait()
-            .await
-            .map_err(|error| error.to_string())?;
+        let status = child.child.wait().await.map_err(piped::text)?;
         Ok(status.to_string())
     }
 }

@@ -3,10 +3,9 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, Command};
 
-use super::{Contender, Task};
+use super::{Contender, Task, piped};
 
 pub(crate) struct TokioProcess;
 
@@ -30,7 +29,7 @@ fn command(task: &Task) -> Command {
 
 pub(crate) struct Running {
     child: Child,
-    lines: Option<Lines<BufReader<ChildStdout>>>,
+    lines: piped::Lines,
 }
 
 impl Contender for TokioProcess {
@@ -43,41 +42,25 @@ impl Contender for TokioProcess {
     async fn output(&self, task: Task) -> Result<Vec<u8>, String> {
         let run = async {
             let mut child = command(&task).spawn()?;
-            if let Some(mut stdin) = child.stdin.take() {
-                let input = task.input.clone();
-                let write = async move { stdin.write_all(&input).await };
-                let (written, output) = tokio::join!(write, child.wait_with_output());
-                written?;
-                return output;
-            }
-            child.wait_with_output().await
+            let stdin = child.stdin.take();
+            piped::feed(stdin, &task.input, child.wait_with_output()).await
         };
-        let output = match task.timeout {
-            Some(timeout) => tokio::time::timeout(timeout, run)
-                .await
-                .map_err(|_| "timed out".to_owned())?,
-            None => run.await,
-        };
-        Ok(output.map_err(|error| error.to_string())?.stdout)
+        Ok(piped::within(task.timeout, run).await?.stdout)
     }
 
     async fn start(&self, task: Task) -> Result<Running, String> {
-        let mut child = command(&task).spawn().map_err(|error| error.to_string())?;
-        Ok(Running {
-            lines: child.stdout.take().map(|out| BufReader::new(out).lines()),
-            child,
-        })
+        let mut child = command(&task).spawn().map_err(piped::text)?;
+        let lines = piped::Lines::new(child.stdout.take());
+        Ok(Running { child, lines })
     }
 
     async fn line(&self, child: &mut Running) -> Result<String, String> {
-        let lines = child.lines.as_mut().ok_or("no output")?;
-        let line = lines.next_line().await.map_err(|error| error.to_string())?;
-        line.ok_or_else(|| "it has ended".into())
+        child.lines.next().await
     }
 
     async fn wait(&self, child: &mut Running) -> Result<(), String> {
         let waited = child.child.wait().await;
-        waited.map(|_| ()).map_err(|error| error.to_string())
+        waited.map(|_| ()).map_err(piped::text)
     }
 
     fn kill(&self, child: &mut Running) {

@@ -5,7 +5,7 @@ use std::{io, mem};
 
 use crate::buffers::Buffers;
 use crate::capture::{Capture, Captured};
-use crate::chunk::{Assembler, Chunk, Cut};
+use crate::chunk::{Assembler, Cut};
 use crate::command::{Command, Output};
 use crate::line::Stream;
 use crate::monitor::Monitor;
@@ -29,7 +29,6 @@ pub(super) struct Pump {
     pub(super) pipe: Option<OutputPipe>,
     capture: Capture,
     assembler: Assembler,
-    cut: Cut,
     /// To close our end of a terminal is to hang up on the child.
     is_terminal: bool,
     /// Nobody has the terminal open. That may change as long as the child lives.
@@ -55,13 +54,11 @@ impl Pump {
             Output::Capture { limit } | Output::Pty { limit, .. } => *limit,
             _ => 0,
         };
-        let cut = Cut::of(command, output);
         Some(Box::new(Self {
             stream,
             pipe: None,
             capture: Capture::new(limit),
-            assembler: Assembler::new(cut),
-            cut,
+            assembler: Assembler::new(stream, Cut::of(command, output)),
             is_terminal: matches!(output, Output::Pty { .. }),
             has_hung_up: false,
             buffers: buffers.clone(),
@@ -170,16 +167,15 @@ impl Pump {
     fn take(&mut self, buffer: &mut Vec<u8>, read_at: usize, monitor: &Monitor) {
         self.capture.push(&buffer[read_at..]);
         if monitor.wants_lines() {
-            let skips = self.assembler.skips_newline(buffer);
             if let Some(lines) = self.assembler.complete(buffer, read_at, &self.buffers) {
-                monitor.deliver(Chunk::new(self.stream, self.cut, lines, skips));
+                monitor.deliver(lines);
             }
         }
     }
 
     pub(super) fn close(&mut self, monitor: &Monitor) {
         if let Some(rest) = self.assembler.finish() {
-            monitor.deliver(Chunk::rest(self.stream, self.cut, rest));
+            monitor.deliver(rest);
         }
     }
 

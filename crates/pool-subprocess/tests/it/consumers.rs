@@ -250,6 +250,13 @@ async fn a_tee_that_cannot_be_is_refused_by_name() {
             ..
         }
     ));
+    // What cannot be started empties no file.
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("log");
+    std::fs::write(&file, "kept").expect("room");
+    let command = Command::new("no-such-program-here").tee_stdout(&file);
+    assert!(pool.run(command).await.is_err());
+    assert_eq!(std::fs::read(&file).expect("it is there"), b"kept");
     let command = puppet(["echo", "x"]).tee_stdout("no/such/dir/x");
     let error = pool.run(command).await.expect_err("no such directory");
     assert!(matches!(
