@@ -13,6 +13,7 @@ use crate::identity::Identity;
 use crate::program::Program;
 use crate::resource_limits::ResourceLimits;
 use crate::scratch::Scratch;
+use crate::survivors::TreePolicy;
 use crate::tee::Tee;
 
 /// A program to run, with all that it needs.
@@ -64,6 +65,8 @@ pub struct Command {
     pub(crate) limits: ResourceLimits,
     #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) identity: Identity,
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub(crate) tree_policy: TreePolicy,
 }
 
 /// Where a child's input comes from.
@@ -217,6 +220,7 @@ impl Command {
             progress_lines: false,
             limits: ResourceLimits::default(),
             identity: Identity::default(),
+            tree_policy: TreePolicy::default(),
         }
     }
 
@@ -362,6 +366,12 @@ impl Command {
         self
     }
 
+    /// What becomes of the processes that the command leaves running when it ends by itself; they are killed by default.
+    pub fn tree_policy(mut self, policy: TreePolicy) -> Self {
+        self.tree_policy = policy;
+        self
+    }
+
     /// What a dropped handle does to the running child.
     pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
         self.on_drop = on_drop;
@@ -465,6 +475,7 @@ impl fmt::Debug for Command {
             .field("timeout", &self.timeout)
             .field("grace", &self.grace)
             .field("on_drop", &self.on_drop)
+            .field("tree_policy", &self.tree_policy)
             .field("limits", &self.limits)
             .field("identity", &self.identity)
             .finish()

@@ -1,14 +1,20 @@
 //! Waiting until a pool is empty.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use pool_core::DrainError;
 
-use crate::pool::SlotManager;
+use crate::errand::Errand;
+use crate::pool::{Inner, SlotManager};
+use crate::survivors::Survivors;
 
 /// The wait for the last slot to come back: see [`SubprocessPool::drain`](crate::SubprocessPool::drain).
+///
+/// Where what leaves its session is found by a sweep only ([`TreeTier::Sweep`](crate::TreeTier::Sweep)), a last one
+/// follows, for what finished commands have left; it takes up to two seconds beyond the deadline.
 ///
 /// # Errors
 /// [`DrainError`] when the deadline passes: it names who holds a slot, for how long, and the line of code
@@ -33,15 +39,38 @@ use crate::pool::SlotManager;
 /// # }
 /// ```
 #[must_use = "nothing is waited for before it is awaited"]
-pub struct Drain(pub(crate) pool_core::Drain<SlotManager>);
+pub struct Drain {
+    slots: pool_core::Drain<SlotManager>,
+    inner: Arc<Inner>,
+    state: State,
+}
+
+enum State {
+    Waiting,
+    /// For the last look at what has left its session, if there is one.
+    Sweeping(Option<Errand<Survivors>>),
+}
 
 impl Drain {
+    pub(crate) fn new(slots: pool_core::Drain<SlotManager>, inner: Arc<Inner>) -> Self {
+        Self {
+            slots,
+            inner,
+            state: State::Waiting,
+        }
+    }
+
     /// Blocks the thread until the pool is empty or the deadline has passed; needs no runtime.
     ///
     /// # Errors
     /// As for the future.
     pub fn wait(self) -> Result<(), DrainError> {
-        self.0.wait()
+        let Self { slots, inner, .. } = self;
+        slots.wait()?;
+        if let Some(sweep) = inner.sweep() {
+            pollster::block_on(poll_fn(|cx| poll_sweep(&sweep, cx)));
+        }
+        Ok(())
     }
 }
 
@@ -49,8 +78,27 @@ impl Future for Drain {
     type Output = Result<(), DrainError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx)
+        if let State::Waiting = self.state {
+            ready!(Pin::new(&mut self.slots).poll(cx))?;
+            self.state = State::Sweeping(self.inner.sweep());
+        }
+        if let State::Sweeping(Some(sweep)) = &self.state {
+            ready!(poll_sweep(sweep, cx));
+            self.state = State::Sweeping(None);
+        }
+        Poll::Ready(Ok(()))
     }
+}
+
+fn poll_sweep(sweep: &Errand<Survivors>, cx: &Context<'_>) -> Poll<()> {
+    sweep.poll(cx.waker()).map(|found| match found {
+        Ok(Survivors::Found(found)) => {
+            let survivors = Survivors::Found(found);
+            tracing::warn!(%survivors, "the pool is empty, and these live on");
+        }
+        Ok(Survivors::None | Survivors::NotChecked) => {}
+        Err(error) => tracing::warn!(%error, "could not look for what the pool has left"),
+    })
 }
 
 impl std::fmt::Debug for Drain {

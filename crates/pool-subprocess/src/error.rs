@@ -28,6 +28,16 @@ pub struct UnknownSpawner {
     pub name: String,
 }
 
+/// A word for a setting that means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown setting {text:?}: expected {known}")]
+pub struct UnknownSetting {
+    /// The word as it was given.
+    pub text: String,
+    /// What there is.
+    pub known: &'static str,
+}
+
 /// Why a pool could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -41,6 +51,14 @@ pub enum BuildError {
     /// `POOL_SPAWNER` names no way to start children.
     #[error("the environment variable {} is not valid", Spawner::ENV)]
     Spawner(#[from] UnknownSpawner),
+    /// `POOL_CGROUP` or `POOL_GUARDIAN` says nothing that is known.
+    #[error("the environment variable {name} is not valid")]
+    Setting {
+        /// The variable.
+        name: &'static str,
+        /// What it says.
+        source: UnknownSetting,
+    },
     /// A variable that slots lend has too few values: [`Builder::slot_env`](crate::Builder::slot_env).
     #[error("{max_size} slots lend {name:?}, which has {values} values")]
     SlotEnv {

@@ -37,11 +37,13 @@ mod events;
 mod batch;
 mod child;
 mod outcome;
+mod survivors;
 mod usage;
 mod plan;
 mod mode;
 mod resource_limits;
 mod spawner;
+mod containment;
 #[cfg(feature = "testing")]
 mod scripted;
 mod error;
@@ -53,6 +55,7 @@ mod drive;
 mod inlet;
 mod lifecycle;
 mod errand;
+mod sweeper;
 mod tee;
 mod scratch;
 mod line;
@@ -72,9 +75,11 @@ pub use batch::RunAll;
 pub use capture::Captured;
 pub use child::Child;
 pub use command::{Command, CommandLine, OnDrop, Output, Stdin};
+pub use containment::{Cgroups, Containment, HostDeathTier, TreeTier};
 pub use drain::Drain;
 pub use error::{
-    BuildError, ExitError, RunError, SlotSpawnError, SpawnError, UnknownRunMode, UnknownSpawner,
+    BuildError, ExitError, RunError, SlotSpawnError, SpawnError, UnknownRunMode, UnknownSetting,
+    UnknownSpawner,
 };
 pub use events::{Event, Events};
 pub use inlet::ChildStdin;
@@ -90,6 +95,7 @@ pub use run::Run;
 #[cfg(feature = "testing")]
 pub use scripted::Rule;
 pub use spawner::Spawner;
+pub use survivors::{Survivor, Survivors, TreePolicy};
 pub use usage::Usage;
 
 /// The rust blocks of the book are tests.

@@ -114,6 +114,7 @@ pub(crate) struct Lifecycle {
     cause: Option<Cause>,
     stages: Vec<Stage>,
     pipe_leaked: bool,
+    left_over: bool,
 }
 
 impl Lifecycle {
@@ -130,6 +131,7 @@ impl Lifecycle {
             cause: None,
             stages: Vec::new(),
             pipe_leaked: false,
+            left_over: false,
         }
     }
 
@@ -237,6 +239,7 @@ impl Lifecycle {
     pub(crate) fn swept(&mut self, empty: bool, now: Instant) {
         if let State::Sweeping { until, .. } = self.state {
             self.state = if empty || until <= now {
+                self.left_over = !empty;
                 State::Ended
             } else {
                 State::Sweeping {
@@ -280,6 +283,11 @@ impl Lifecycle {
 
     pub(crate) fn pipe_leaked(&self) -> bool {
         self.pipe_leaked
+    }
+
+    /// The sweep was given up before its tree was empty.
+    pub(crate) fn is_left_over(&self) -> bool {
+        self.left_over
     }
 }
 

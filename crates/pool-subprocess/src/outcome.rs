@@ -10,6 +10,7 @@ use crate::error::ExitError;
 use crate::lifecycle::{Cause, Stage};
 use crate::plan::Plan;
 use crate::resource_limits::LimitHit;
+use crate::survivors::Survivors;
 use crate::usage::Usage;
 
 /// How the child itself ended.
@@ -121,6 +122,8 @@ pub(crate) struct Facts {
     pub(crate) tee_error: Option<String>,
     #[cfg_attr(feature = "serde", serde(default))]
     pub(crate) scratch_dir: Option<PathBuf>,
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub(crate) survivors: Survivors,
 }
 
 impl From<Facts> for Outcome {
@@ -195,6 +198,13 @@ impl Outcome {
             Exit::Planned(plan) => Some(plan),
             Exit::Code(_) | Exit::Signal { .. } => None,
         }
+    }
+
+    /// What lives on of all that it started, where somebody looked: what could not be killed, or what the command may
+    /// leave ([`TreePolicy`](crate::TreePolicy)).
+    #[must_use]
+    pub fn survivors(&self) -> &Survivors {
+        &self.facts.survivors
     }
 
     /// Why the child was made to end; `None` if it ended by itself.

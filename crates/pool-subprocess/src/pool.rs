@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use pool_core::timer::Timers;
 use pool_core::{
-    AcquireError, AcquireOwned, CreateCx, Manager, OwnedGuard, Pool, Priority, Status,
+    AcquireError, AcquireOwned, CreateCx, Limits, Manager, OwnedGuard, Pool, Priority, Status,
 };
 
 use crate::acquire::AcquireSubprocess;
@@ -20,8 +20,10 @@ use crate::batch::RunAll;
 use crate::buffers::Buffers;
 use crate::child::Child;
 use crate::command::{Command, CommandLine};
+use crate::containment::{Cgroups, Containment, GUARDIAN_ENV, guardian_from_env};
 use crate::drain::Drain;
 use crate::drive::DriverThread;
+use crate::errand::Errand;
 use crate::error::{BuildError, SlotSpawnError};
 use crate::lifecycle::Cause;
 use crate::mode::RunMode;
@@ -30,7 +32,9 @@ use crate::program::Interpreters;
 use crate::run::Run;
 use crate::spawner::Spawner;
 use crate::start::{self, Start};
-use crate::sys::Launcher;
+use crate::survivors::Survivors;
+use crate::sweeper::Marks;
+use crate::sys::{Enclosure, Launcher, Wanted};
 
 /// A pool that runs commands, a bounded number at a time, in the order in which they came.
 ///
@@ -54,16 +58,16 @@ pub struct SubprocessPool {
     pub(crate) inner: Arc<Inner>,
 }
 
-/// What makes a slot: nothing, since a slot is a right and a number.
+/// What makes a slot: a right and a number, and what encloses its children.
 #[derive(Debug)]
-pub(crate) struct SlotManager;
+pub(crate) struct SlotManager(Arc<Launcher>);
 
 impl Manager for SlotManager {
-    type Resource = ();
+    type Resource = Enclosure;
     type Error = Infallible;
 
-    async fn create(&self, _cx: &CreateCx) -> Result<(), Infallible> {
-        Ok(())
+    async fn create(&self, _cx: &CreateCx) -> Result<Enclosure, Infallible> {
+        Ok(self.0.enclosure())
     }
 }
 
@@ -77,7 +81,9 @@ pub(crate) struct Inner {
     pub(crate) timers: Timers,
     pub(crate) buffers: Buffers,
     pub(crate) interpreters: Interpreters,
-    pub(crate) launcher: Launcher,
+    pub(crate) launcher: Arc<Launcher>,
+    /// `None` where a kill reaches all without them.
+    pub(crate) marks: Option<Marks>,
     slot_env: Vec<SlotEnv>,
     #[cfg(feature = "testing")]
     pub(crate) script: Option<crate::scripted::Script>,
@@ -109,10 +115,11 @@ struct SlotEnv {
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct Builder {
-    slots: pool_core::Builder<SlotManager>,
+    limits: Limits,
     mode: Option<RunMode>,
     spawner: Option<Spawner>,
-    max_size: usize,
+    cgroups: Option<Cgroups>,
+    guardian: Option<bool>,
     slot_env: Vec<SlotEnv>,
     #[cfg(feature = "testing")]
     script: Option<crate::scripted::Script>,
@@ -121,21 +128,20 @@ pub struct Builder {
 impl Builder {
     /// How many commands run at a time; by default as many as the machine has cores.
     pub fn max_size(mut self, max_size: usize) -> Self {
-        self.slots = self.slots.max_size(max_size);
-        self.max_size = max_size;
+        self.limits.max_size = max_size;
         self
     }
 
     /// How many commands may wait for a slot before more are refused.
     pub fn max_waiters(mut self, max_waiters: usize) -> Self {
-        self.slots = self.slots.max_waiters(max_waiters);
+        self.limits.max_waiters = max_waiters;
         self
     }
 
     /// How long a command may wait for its slot, unless it has a deadline of its own; without limit by
     /// default, since a long queue of commands is no fault.
     pub fn acquire_timeout(mut self, timeout: Option<Duration>) -> Self {
-        self.slots = self.slots.acquire_timeout(timeout);
+        self.limits.acquire_timeout = timeout;
         self
     }
 
@@ -166,6 +172,19 @@ impl Builder {
         self
     }
 
+    /// Whether slots have cgroups, whatever `POOL_CGROUP` says (Linux).
+    pub fn cgroups(mut self, cgroups: Cgroups) -> Self {
+        self.cgroups = Some(cgroups);
+        self
+    }
+
+    /// Whether a small process beside the host kills what the host leaves if it is killed, whatever `POOL_GUARDIAN` says
+    /// (Unix). It is started with the first command.
+    pub fn guardian(mut self, guardian: bool) -> Self {
+        self.guardian = Some(guardian);
+        self
+    }
+
     /// Answers by these rules instead of starting anything.
     #[cfg(feature = "testing")]
     pub fn scripted(mut self, rules: impl IntoIterator<Item = crate::Rule>) -> Self {
@@ -184,12 +203,13 @@ impl Builder {
             Some(mode) => Some(mode),
             None => RunMode::from_env()?,
         };
+        let max_size = self.limits.max_size;
         for SlotEnv { name, values } in &self.slot_env {
-            if values.len() < self.max_size {
+            if values.len() < max_size {
                 return Err(BuildError::SlotEnv {
                     name: name.clone(),
                     values: values.len(),
-                    max_size: self.max_size,
+                    max_size,
                 });
             }
         }
@@ -197,9 +217,31 @@ impl Builder {
             Some(spawner) => spawner,
             None => Spawner::from_env()?.unwrap_or_default(),
         };
+        let setting = |name| move |source| BuildError::Setting { name, source };
+        let cgroups = match self.cgroups {
+            Some(cgroups) => cgroups,
+            None => Cgroups::from_env()
+                .map_err(setting(Cgroups::ENV))?
+                .unwrap_or_default(),
+        };
+        let guardian = match self.guardian {
+            Some(guardian) => guardian,
+            None => guardian_from_env()
+                .map_err(setting(GUARDIAN_ENV))?
+                .unwrap_or(true),
+        };
+        self.limits.validate()?;
+        let launcher = Launcher::new(Wanted {
+            spawner,
+            cgroups: &cgroups,
+            guardian,
+            max_size,
+        });
+        let launcher = Arc::new(launcher.map_err(BuildError::Launcher)?);
+        let slots = Pool::builder(SlotManager(Arc::clone(&launcher)));
         Ok(SubprocessPool {
             inner: Arc::new(Inner {
-                slots: self.slots.build()?,
+                slots: slots.limits(self.limits).build()?,
                 mode,
                 detected: Mutex::default(),
                 running: Mutex::default(),
@@ -207,7 +249,8 @@ impl Builder {
                 timers: Timers::new(),
                 buffers: Buffers::default(),
                 interpreters: Interpreters::default(),
-                launcher: Launcher::new(spawner).map_err(BuildError::Launcher)?,
+                marks: launcher.needs_marks().then(Marks::new),
+                launcher,
                 slot_env: self.slot_env,
                 #[cfg(feature = "testing")]
                 script: self.script,
@@ -228,13 +271,15 @@ impl SubprocessPool {
     /// A pool to be set up.
     pub fn builder() -> Builder {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut limits = Limits::default();
+        limits.max_size = cores;
+        limits.acquire_timeout = None;
         Builder {
-            slots: Pool::builder(SlotManager)
-                .max_size(cores)
-                .acquire_timeout(None),
+            limits,
             mode: None,
             spawner: None,
-            max_size: cores,
+            cgroups: None,
+            guardian: None,
             slot_env: Vec::new(),
             #[cfg(feature = "testing")]
             script: None,
@@ -300,6 +345,19 @@ impl SubprocessPool {
         self.inner.mode
     }
 
+    /// What this pool can do here so that nothing is left behind, and why not more. Starts the guardian if there is none
+    /// yet.
+    #[must_use]
+    pub fn containment(&self) -> Containment {
+        self.inner.launcher.containment()
+    }
+
+    /// The guardian's process id: `None` before the first command, where there is none, or while it is being replaced.
+    #[must_use]
+    pub fn guardian_pid(&self) -> Option<u32> {
+        self.inner.launcher.guardian_pid()
+    }
+
     /// What runs now, longest first.
     #[must_use]
     pub fn running(&self) -> Vec<Running> {
@@ -360,7 +418,7 @@ impl SubprocessPool {
     /// have not. The deadline kills nothing: see [`kill_all`](Self::kill_all).
     pub fn drain(&self, deadline: Duration) -> Drain {
         self.close();
-        Drain(self.inner.slots.drain(deadline))
+        Drain::new(self.inner.slots.drain(deadline), Arc::clone(&self.inner))
     }
 
     pub(crate) fn acquire(
@@ -411,7 +469,23 @@ pub struct Running {
     pub running_for: Duration,
 }
 
+impl Drop for Inner {
+    /// What finished commands have left outside of their sessions is killed in the background.
+    fn drop(&mut self) {
+        drop(self.sweep());
+    }
+}
+
 impl Inner {
+    /// Kills what has left its session and is not to outlive the pool, where it is not within reach anyway.
+    pub(crate) fn sweep(&self) -> Option<Errand<Survivors>> {
+        let marks = self.marks.as_ref()?;
+        let sweep = marks.sweeper.sweep(marks.pool_mark()?);
+        sweep
+            .inspect_err(|error| tracing::warn!(%error, "no last look for what the pool has left"))
+            .ok()
+    }
+
     /// What this slot lends to its command.
     pub(crate) fn lent(&self, slot: usize) -> Vec<(OsString, OsString)> {
         let lent = self.slot_env.iter().filter_map(|lent| {
@@ -516,6 +590,15 @@ impl Slot {
     #[must_use]
     pub fn index(&self) -> usize {
         OwnedGuard::index(&self.guard)
+    }
+
+    pub(crate) fn enclosure(&self) -> &Enclosure {
+        &self.guard
+    }
+
+    /// What encloses it may have something in it still, which must not meet the next child, or can have none.
+    pub(crate) fn renew(&mut self) {
+        *self.guard = self.inner.launcher.enclosure();
     }
 
     pub(crate) fn note_running(&self, monitor: &Arc<Monitor>) {

@@ -49,7 +49,7 @@ impl ScratchDir {
     }
 
     /// What is left of it, and the removal if it is one.
-    pub(crate) fn end(self, succeeded: bool) -> (Option<PathBuf>, Option<Errand>) {
+    pub(crate) fn end(self, succeeded: bool) -> (Option<PathBuf>, Option<Errand<()>>) {
         if self.keep_on_failure && !succeeded {
             return (Some(self.dir.keep()), None);
         }

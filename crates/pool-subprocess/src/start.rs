@@ -20,8 +20,9 @@ use crate::plan::Plan;
 use crate::pool::{Inner, Slot, now};
 use crate::program;
 use crate::scratch::ScratchDir;
-use crate::sys::{Kick, Launcher, Process};
-use crate::tree;
+use crate::survivors::{Survivors, TreePolicy};
+use crate::sys::{Kick, Launcher, Place, Process};
+use crate::tree::{self, Surroundings};
 
 /// What a handle wants of the child that it starts.
 #[derive(Debug)]
@@ -111,7 +112,7 @@ fn begin(
     command: &Command,
     start: Start,
 ) -> Result<Drive, (Slot, SpawnError)> {
-    match spawn(inner, slot.index(), command, start) {
+    match spawn(inner, &slot, command, start) {
         Ok(mut drive) => {
             drive.hold(slot);
             Ok(drive)
@@ -122,7 +123,7 @@ fn begin(
 
 fn spawn(
     inner: &Inner,
-    slot_index: usize,
+    slot: &Slot,
     command: &Command,
     mut start: Start,
 ) -> Result<Drive, SpawnError> {
@@ -147,11 +148,28 @@ fn spawn(
     let (copying, scratch) = prepare_files(command, &mut start)?;
     let dir = scratch.as_ref().map(ScratchDir::path);
     let dir = dir.or(command.dir.as_deref());
-    let lent = inner.lent(slot_index);
-    let spawned = tree::spawn(&inner.launcher, command, &program, dir, lent)?;
+    let lent = inner.lent(slot.index());
+    let (trace, mark) = inner
+        .marks
+        .as_ref()
+        .map(|marks| marks.next(command.tree_policy))
+        .unzip();
+    let place = Place {
+        slot: slot.index(),
+        enclosure: slot.enclosure(),
+        may_leave: command.tree_policy != TreePolicy::Kill,
+    };
+    let surroundings = Surroundings {
+        dir,
+        lent,
+        mark,
+        place: Some(place),
+    };
+    let spawned = tree::spawn(&inner.launcher, command, &program, surroundings)?;
     let monitor = watch(command, started, Some(&spawned.process), start);
     let mut drive = Drive::new(command, spawned, lifecycle, monitor, buffers);
     drive.wait_for_files(copying, scratch);
+    drive.trace_by(trace);
     Ok(drive)
 }
 
@@ -160,7 +178,7 @@ fn spawn(
 fn prepare_files(
     command: &Command,
     start: &mut Start,
-) -> Result<(Option<Errand>, Option<ScratchDir>), SpawnError> {
+) -> Result<(Option<Errand<()>>, Option<ScratchDir>), SpawnError> {
     let copying = command.tee.start()?.map(|(outlet, copying)| {
         start.outlets.push(outlet);
         copying
@@ -198,14 +216,11 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 fn ask(launcher: &Launcher, question: &Command) -> Option<String> {
     let program = program::find(question).ok()?;
     let started = now();
-    let spawned = tree::spawn(
-        launcher,
-        question,
-        &program,
-        question.dir.as_deref(),
-        Vec::new(),
-    )
-    .ok()?;
+    let surroundings = Surroundings {
+        dir: question.dir.as_deref(),
+        ..Surroundings::default()
+    };
+    let spawned = tree::spawn(launcher, question, &program, surroundings).ok()?;
     let lifecycle = Lifecycle::new(Duration::ZERO, Some(started + ASK_TIMEOUT), None);
     let pid = Some(spawned.process.pid());
     let line = question.command_line();
@@ -272,6 +287,7 @@ fn plan(slot: Slot, command: &Command, start: Start) -> Arc<Monitor> {
         limit_hit: None,
         tee_error: None,
         scratch_dir: None,
+        survivors: Survivors::None,
     });
     monitor.end(Ok(outcome), Some(slot));
     monitor

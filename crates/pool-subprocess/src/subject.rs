@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::line::Stream;
 #[cfg(feature = "testing")]
 use crate::scripted::Actor;
-use crate::sys::{Process, RawExit, Source};
+use crate::sys::{Process, RawExit, Remains, Source};
 use crate::usage::Usage;
 
 #[derive(Debug)]
@@ -86,6 +86,26 @@ impl Subject {
             #[cfg(feature = "testing")]
             Self::Scripted(_) => Ok(true),
             Self::Gone => Ok(true),
+        }
+    }
+
+    /// Reaps the child, and lets be what it left behind.
+    pub(crate) fn leave(&mut self) -> io::Result<()> {
+        match self {
+            Self::Process(process) => process.leave(),
+            #[cfg(feature = "testing")]
+            Self::Scripted(_) => Ok(()),
+            Self::Gone => Ok(()),
+        }
+    }
+
+    /// For a look at what is left of the tree when this is gone.
+    pub(crate) fn remains(&self) -> Remains {
+        match self {
+            Self::Process(process) => process.remains(),
+            #[cfg(feature = "testing")]
+            Self::Scripted(_) => Remains::default(),
+            Self::Gone => Remains::default(),
         }
     }
 

@@ -35,7 +35,7 @@ impl Tee {
     }
 
     /// Opens the files and starts to copy, if there is something to copy.
-    pub(crate) fn start(&self) -> Result<Option<(Outlet, Errand)>, SpawnError> {
+    pub(crate) fn start(&self) -> Result<Option<(Outlet, Errand<()>)>, SpawnError> {
         if *self == Self::default() {
             return Ok(None);
         }

@@ -9,16 +9,34 @@ use std::sync::Arc;
 use crate::command::{Command, Output, Stdin};
 use crate::error::SpawnError;
 use crate::program::Program;
-use crate::sys::{self, Fault, Launch, Launcher, Spawned, Stdio, Step};
+use crate::sweeper;
+use crate::sys::{self, Fault, Launch, Launcher, Place, Spawned, Stdio, Step};
 
-/// Starts the command's program file in its directory, with variables that its slot lends.
+/// Where a command runs, beside what it says itself.
+#[derive(Debug, Default)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) dir: Option<&'a Path>,
+    /// Variables that its slot lends.
+    pub(crate) lent: Vec<(OsString, OsString)>,
+    /// By which its tree is found.
+    pub(crate) mark: Option<OsString>,
+    /// `None`: outside of all slots.
+    pub(crate) place: Option<Place<'a>>,
+}
+
+/// Starts the command's program file.
 pub(crate) fn spawn(
     launcher: &Launcher,
     command: &Command,
     program: &Path,
-    dir: Option<&Path>,
-    lent: Vec<(OsString, OsString)>,
+    surroundings: Surroundings<'_>,
 ) -> Result<Spawned, SpawnError> {
+    let Surroundings {
+        dir,
+        lent,
+        mark,
+        place,
+    } = surroundings;
     let (env_cleared, mut env) = command.env.resolve();
     if command.program == Program::Python {
         for name in ["PYTHONUNBUFFERED", "PYTHONUTF8"] {
@@ -31,6 +49,7 @@ pub(crate) fn spawn(
         .into_iter()
         .filter(|(name, _)| !command.env.mentions(name));
     env.extend(lent.map(|(name, value)| (name, Some(value))));
+    env.extend(mark.map(|mark| (sweeper::VARIABLE.into(), Some(mark))));
     let launch = Launch {
         program,
         args: &command.args,
@@ -46,7 +65,7 @@ pub(crate) fn spawn(
         ],
     };
     launcher
-        .spawn(launch)
+        .spawn(launch, place)
         .map_err(|fault| error(command, program, fault))
 }
 

@@ -52,6 +52,19 @@ pub fn wait_gone(pids: impl IntoIterator<Item = u32>, patience: Duration) -> Vec
     }
 }
 
+/// Kills one process, and no other.
+///
+/// # Errors
+/// If there is none, or if it is not ours to kill.
+///
+/// # Examples
+/// ```
+/// assert!(puppet::kill(u32::MAX).is_err());
+/// ```
+pub fn kill(pid: u32) -> std::io::Result<()> {
+    sys::kill(pid)
+}
+
 /// The children of a process that have ended and that it has not reaped.
 ///
 /// # Platform

@@ -15,17 +15,20 @@ pub(super) const FILES_TIME: Duration = crate::lifecycle::STUCK_AFTER;
 #[derive(Debug)]
 pub(super) struct Files {
     /// The copy of its output is being made; `None` when it is complete or has failed.
-    copying: Option<Errand>,
+    copying: Option<Errand<()>>,
     pub(super) tee_error: Option<String>,
     /// Its directory, if it has one of its own, until it is being removed or kept.
     scratch: Option<ScratchDir>,
-    removal: Option<Errand>,
+    removal: Option<Errand<()>>,
     pub(super) scratch_kept: Option<PathBuf>,
 }
 
 impl Files {
     /// If there are any.
-    pub(super) fn new(copying: Option<Errand>, scratch: Option<ScratchDir>) -> Option<Box<Self>> {
+    pub(super) fn new(
+        copying: Option<Errand<()>>,
+        scratch: Option<ScratchDir>,
+    ) -> Option<Box<Self>> {
         if copying.is_none() && scratch.is_none() {
             return None;
         }

@@ -1,6 +1,7 @@
 //! Following one child to its end: the same code on tokio and on a thread of ours. Only how a driver
 //! learns that it can go on ([`Readiness`]) and when it is polled differ.
 
+mod aftermath;
 mod feed;
 mod files;
 mod pump;
@@ -17,6 +18,7 @@ use std::time::Instant;
 pub(crate) use task::{spawn_on_tokio, tokio_has_io};
 pub(crate) use thread::{DriverThread, run_here};
 
+use self::aftermath::{Aftermath, TreeEnd};
 use self::feed::Feed;
 use self::files::{FILES_TIME, Files};
 use self::pump::Pump;
@@ -33,7 +35,9 @@ use crate::pool::Slot;
 use crate::resource_limits::ResourceLimits;
 use crate::scratch::ScratchDir;
 use crate::subject::Subject;
-use crate::sys::{self, RawExit, Readiness, Role, Source, Spawned};
+use crate::survivors::{Survivors, TreePolicy};
+use crate::sweeper::Trace;
+use crate::sys::{self, RawExit, Readiness, Remains, Role, Source, Spawned};
 use crate::usage::Usage;
 
 /// A child that is being followed. Dropped before its end it kills the tree and tells that it is lost,
@@ -55,7 +59,10 @@ pub(crate) struct Drive {
     slot: Option<Slot>,
     /// What few children have.
     files: Option<Box<Files>>,
-    /// How it ended, once there is nothing to follow any more but what is done on files.
+    policy: TreePolicy,
+    /// `None` where a kill reaches all without one.
+    trace: Option<Box<Trace>>,
+    /// How it ended, once there is nothing to follow any more but what it has left.
     closing: Option<Box<Closing>>,
     /// Its input is closed at the next turn.
     closes_input: bool,
@@ -68,8 +75,11 @@ pub(crate) struct Drive {
 struct Closing {
     end: io::Result<RawExit>,
     at: Instant,
-    /// Files are waited for until then.
+    /// What it has left is waited for until then.
     until: Instant,
+    /// Is over before anything is done on files: what it has left may write to them.
+    aftermath: Option<Aftermath>,
+    survivors: Survivors,
 }
 
 impl Drive {
@@ -127,6 +137,8 @@ impl Drive {
             monitor,
             slot: None,
             files: None,
+            policy: command.tree_policy,
+            trace: None,
             closing: None,
             closes_input: false,
             ended: false,
@@ -152,8 +164,9 @@ impl Drive {
                     Err(error)
                 }
             };
+            let remains = self.subject.remains();
             self.let_go(&mut readiness);
-            self.close(end, now);
+            self.close(end, remains, now);
         }
         self.poll_close(cx.waker(), now)
     }
@@ -165,8 +178,17 @@ impl Drive {
     }
 
     /// Its output is copied meanwhile, and the directory that it runs in goes with it.
-    pub(crate) fn wait_for_files(&mut self, copying: Option<Errand>, scratch: Option<ScratchDir>) {
+    pub(crate) fn wait_for_files(
+        &mut self,
+        copying: Option<Errand<()>>,
+        scratch: Option<ScratchDir>,
+    ) {
         self.files = Files::new(copying, scratch);
+    }
+
+    /// How what has left its session is found.
+    pub(crate) fn trace_by(&mut self, trace: Option<Trace>) {
+        self.trace = trace.map(Box::new);
     }
 
     pub(crate) fn monitor(&self) -> Arc<Monitor> {
@@ -283,12 +305,22 @@ impl Drive {
                 self.monitor.give_up(Err(RunError::Stuck { command, pid }));
             }
             Action::Sweep => {
-                let empty = self.subject.sweep()?;
+                let empty = if self.leaves() {
+                    self.subject.leave()?;
+                    true
+                } else {
+                    self.subject.sweep()?
+                };
                 self.usage = self.subject.usage();
                 self.lifecycle.swept(empty, now);
             }
         }
         Ok(())
+    }
+
+    /// Whether what it has left running is let be.
+    fn leaves(&self) -> bool {
+        self.policy != TreePolicy::Kill && self.lifecycle.cause().is_none()
     }
 
     fn look_for_exit(
@@ -365,43 +397,87 @@ impl Drive {
     }
 
     /// The child is gone. What is left is done on files: the end of the copy, and of the child's own directory.
-    fn close(&mut self, end: io::Result<RawExit>, now: Instant) {
+    fn close(&mut self, end: io::Result<RawExit>, remains: Remains, now: Instant) {
         for pump in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
             pump.close(&self.monitor);
         }
         self.monitor.close_outlets();
+        let tree_end = match self.lifecycle.cause() {
+            Some(_) => TreeEnd::Killed,
+            None if end.is_err() => TreeEnd::Killed,
+            None if self.leaves() => TreeEnd::Left,
+            None => TreeEnd::Clean,
+        };
+        let is_empty = end.is_ok() && !self.lifecycle.is_left_over();
+        let trace = self.trace.as_deref();
+        let begun = Aftermath::begin(tree_end, self.policy, trace, remains, is_empty);
+        let (aftermath, survivors) = match begun {
+            Ok(aftermath) => (Some(aftermath), Survivors::NotChecked),
+            Err(survivors) => (None, survivors),
+        };
+        if aftermath.is_none() {
+            self.close_files(&end);
+        }
+        self.closing = Some(Box::new(Closing {
+            end,
+            at: now,
+            until: now + FILES_TIME,
+            aftermath,
+            survivors,
+        }));
+    }
+
+    fn close_files(&mut self, end: &io::Result<RawExit>) {
         if let Some(files) = &mut self.files {
             let exited_well = matches!(end, Ok(RawExit::Code(0)));
             let succeeded = exited_well && self.lifecycle.cause().is_none();
             files.close(&self.monitor.command, succeeded);
         }
-        let (at, until) = (now, now + FILES_TIME);
-        self.closing = Some(Box::new(Closing { end, at, until }));
     }
 
     /// Tells the end when that is done, takes too long, or somebody kills it once more.
     fn poll_close(&mut self, waker: &Waker, now: Instant) -> Poll<()> {
         let mut requests = self.monitor.attend(waker).into_iter().flatten();
         let is_killed = requests.any(|request| matches!(request, Request::Kill(_)));
-        if let (Some(files), Some(closing)) = (&mut self.files, &self.closing) {
+        let Some(mut closing) = self.closing.take() else {
+            return Poll::Ready(());
+        };
+        let is_late = is_killed || closing.until <= now;
+        if let Some(aftermath) = &closing.aftermath {
+            match aftermath.poll(&self.monitor.command, waker) {
+                Poll::Ready(survivors) => closing.survivors = survivors,
+                Poll::Pending if !is_late => {
+                    self.closing = Some(closing);
+                    return Poll::Pending;
+                }
+                Poll::Pending => {}
+            }
+            closing.aftermath = None;
+            self.close_files(&closing.end);
+        }
+        if let Some(files) = &mut self.files {
             let command = &self.monitor.command;
             if files.poll(command, waker).is_pending() {
-                if !is_killed && now < closing.until {
+                if !is_late {
+                    self.closing = Some(closing);
                     return Poll::Pending;
                 }
                 files.give_up(command);
             }
         }
-        if let Some(Closing { end, at, .. }) = self.closing.take().map(|closing| *closing) {
-            match end {
-                Ok(exit) => self.finish(exit, at),
-                Err(error) => self.lose(error),
-            }
+        let closing = *closing;
+        match closing.end {
+            Ok(exit) => self.finish(exit, closing.survivors, closing.at),
+            Err(error) => self.lose(error),
         }
         Poll::Ready(())
     }
 
-    fn finish(&mut self, exit: RawExit, at: Instant) {
+    fn finish(&mut self, exit: RawExit, survivors: Survivors, at: Instant) {
+        if let Survivors::Found(_) = survivors {
+            let (command, pid) = (&self.monitor.command, self.monitor.pid);
+            tracing::warn!(%command, pid, %survivors, "it has left something running");
+        }
         let captured = |pump: &mut Option<Box<Pump>>| {
             let captured = pump.as_mut().map(|pump| pump.finish());
             captured.unwrap_or_default()
@@ -433,6 +509,7 @@ impl Drive {
                 .and_then(|limits| sys::limit_hit(exit, limits)),
             tee_error,
             scratch_dir,
+            survivors,
         });
         tracing::debug!(command = %outcome.command(), pid = outcome.pid(), "{}", outcome.summary());
         self.end(Ok(outcome));
@@ -452,9 +529,13 @@ impl Drive {
 
     fn end(&mut self, end: Result<Outcome, RunError>) {
         self.ended = true;
-        let slot = self.slot.take();
-        if let Some(slot) = &slot {
+        let mut slot = self.slot.take();
+        if let Some(slot) = &mut slot {
             slot.forget_running(&self.monitor);
+            let is_shared = end.is_err() || self.lifecycle.is_left_over();
+            if is_shared || slot.enclosure().is_spent() {
+                slot.renew();
+            }
         }
         self.monitor.end(end, slot);
     }

@@ -6,20 +6,25 @@
 //! becomes the child's standard streams has to be at low numbers, which a [`Workspace`] reserves when the pool is
 //! built.
 
+pub(super) mod cgroup;
 mod image;
 mod window;
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use self::cgroup::{PoolCgroup, SlotCgroup};
 use self::image::Image;
 use self::window::{Failure, Plan, Stack};
-use super::unix::{self, Process};
+use super::unix::{self, Entry, Process};
 use super::{Fault, Launch, Spawned, Stdio, Step};
+use crate::identity::Identity;
+use crate::resource_limits::ResourceLimits;
 
 /// How often a program file is tried again that somebody writes at just this moment, and the pauses before.
 const BUSY_PAUSES: [Duration; 4] = [
@@ -82,10 +87,18 @@ impl Cloner {
         })
     }
 
-    pub(super) fn spawn(&self, launch: &Launch<'_>) -> Result<Spawned, Refusal> {
+    /// What the guardian has for it goes to the child that is started, and stays if none is.
+    pub(super) fn spawn(
+        &self,
+        launch: &Launch<'_>,
+        cgroup: Option<Arc<SlotCgroup>>,
+        entry: &mut Option<Entry>,
+    ) -> Result<Spawned, Refusal> {
         let image = Image::new(launch)?;
         let mut workspace = self.workspace()?;
-        let spawned = self.dumpable(launch, || workspace.spawn(launch, &image, self.ignored));
+        let spawned = self.dumpable(launch, || {
+            workspace.spawn(launch, &image, self.ignored, cgroup, entry)
+        });
         if workspace.restore(self.null.as_fd()).is_ok() {
             self.keep(workspace);
         }
@@ -93,6 +106,28 @@ impl Cloner {
             self.refused.store(true, Ordering::Relaxed);
         }
         spawned
+    }
+
+    /// Whether a child can be born in these cgroups: by trying to, with a program that does not exist.
+    pub(super) fn probe(&self, cgroups: &Arc<PoolCgroup>) -> Result<(), String> {
+        let failed = |error: io::Error| format!("no child can be born in one: {error}");
+        let cgroup = cgroups.slot().map_err(failed)?;
+        let launch = Launch {
+            program: Path::new("/"),
+            args: &[],
+            env_cleared: true,
+            env: &[],
+            dir: None,
+            limits: &ResourceLimits::default(),
+            identity: &Identity::default(),
+            streams: [Stdio::Null, Stdio::Null, Stdio::Null],
+        };
+        match self.spawn(&launch, Some(cgroup), &mut None) {
+            Err(Refusal::Failed(fault)) if fault.step == Step::Exec => Ok(()),
+            Err(Refusal::Failed(fault)) => Err(failed(fault.error)),
+            Err(Refusal::Refused(error)) => Err(failed(error)),
+            Ok(_) => Err("a directory was executed".to_owned()),
+        }
     }
 
     /// A process that becomes another user may not be dumped or traced any more. That is a property of its memory, which
@@ -154,6 +189,8 @@ impl Workspace {
         launch: &Launch<'_>,
         image: &Image,
         ignored: u64,
+        cgroup: Option<Arc<SlotCgroup>>,
+        entry: &mut Option<Entry>,
     ) -> Result<Spawned, Refusal> {
         let mut ours = [None, None, None];
         let mut streams = [0, 1, 2];
@@ -193,7 +230,11 @@ impl Workspace {
         let highest = self.highest();
         // A session has no terminal. Whoever shares the host's input may need it.
         let session = !matches!(launch.streams[0], Stdio::Inherit);
+        let (table, table_at) = entry.as_ref().map_or((-1, 0), Entry::place);
         let plan = || Plan {
+            cgroup: cgroup.as_ref().map(|cgroup| cgroup.dir().as_raw_fd()),
+            table,
+            table_at,
             close_from: highest + 1,
             streams,
             session,
@@ -216,7 +257,7 @@ impl Workspace {
             errno: AtomicI32::new(0),
         };
         let born = patiently(|| window::start(&plan(), &mut self.stack))?;
-        let process = Process::new(born.pid, born.pidfd);
+        let process = Process::new(born.pid, born.pidfd, cgroup, entry.take());
         Ok(unix::spawned(process, ours))
     }
 

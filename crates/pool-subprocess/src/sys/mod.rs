@@ -5,6 +5,9 @@
 //! |---|---|---|
 //! | [`Launcher`] | clone or posix_spawn, into a process group of its own | suspended into a job, then resumed |
 //! | [`Process`] | pidfd (macOS: kqueue; elsewhere a waiting thread's pipe), group | process handle, job |
+//! | [`Enclosure`] | on Linux a cgroup | nothing |
+//! | [`Remains`] | members of the cgroup | processes of the job |
+//! | [`escapees`] | on Linux by their environment | none: nothing leaves a job |
 //! | [`Killer`] | signals the group until the reap | ends the job |
 //! | [`OutputPipe`], [`InputPipe`] | non-blocking pipes | overlapped named pipes |
 //! | [`Source`] | a descriptor and the wanted readiness | a handle that a wait can be on |
@@ -32,18 +35,22 @@ use std::path::Path;
 use std::process::Command;
 use std::task::Poll;
 
+use crate::containment::Cgroups;
 use crate::identity::Identity;
 use crate::resource_limits::ResourceLimits;
+use crate::spawner::Spawner;
 
 #[cfg(unix)]
 pub(crate) use unix::{
-    InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Source, Watches, exhausted,
-    give_to, is_executable, limit_hit, need_tokio_io, private_dir, wait,
+    Enclosure, Escapee, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains,
+    Source, Watches, escapees, exhausted, give_to, is_executable, limit_hit, need_tokio_io,
+    private_dir, wait,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Source, Watches, exhausted,
-    give_to, is_executable, limit_hit, need_tokio_io, private_dir, wait,
+    Enclosure, Escapee, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains,
+    Source, Watches, escapees, exhausted, give_to, is_executable, limit_hit, need_tokio_io,
+    private_dir, wait,
 };
 
 /// What a source is to its child.
@@ -93,6 +100,24 @@ pub(crate) struct Launch<'a> {
     pub(crate) identity: &'a Identity,
     /// Input, output, errors.
     pub(crate) streams: [Stdio; 3],
+}
+
+/// What a pool wants of its launcher.
+#[derive(Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) spawner: Spawner,
+    pub(crate) cgroups: &'a Cgroups,
+    pub(crate) guardian: bool,
+    pub(crate) max_size: usize,
+}
+
+/// Where a child belongs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) slot: usize,
+    pub(crate) enclosure: &'a Enclosure,
+    /// What it leaves behind may be let be.
+    pub(crate) may_leave: bool,
 }
 
 impl Launch<'_> {

@@ -3,36 +3,52 @@
 //! Where there is no faster way ([`linux`](super::linux)), std starts the child by posix_spawn, which needs no copy of
 //! the host's page tables because the program is an absolute path and there is no `pre_exec`.
 
+mod escapees;
 mod exit;
+mod guardian;
 mod launch;
 pub(super) mod limits;
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+mod no_cgroup;
+mod process;
 mod usage;
 
 use std::fs::Permissions;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::ptr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, Winsize};
 use tempfile::TempDir;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-pub(crate) use self::launch::{Launcher, exhausted};
+pub(crate) use self::escapees::{Escapee, escapees};
+pub(in crate::sys) use self::guardian::{ENTRY, Entry};
+pub(crate) use self::launch::{Enclosure, Launcher, exhausted};
 pub(crate) use self::limits::limit_hit;
-use super::{RawExit, Readiness, Role, Spawned};
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+use self::no_cgroup::{PoolCgroup, SlotCgroup};
+pub(crate) use self::process::{Killer, Process, Remains};
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+use super::linux::cgroup::{PoolCgroup, SlotCgroup};
+use super::{Readiness, Role, Spawned};
 use crate::identity::Identity;
-use crate::usage::Usage;
 
 /// A child, with our ends of its pipes, which do not block.
 pub(super) fn spawned(process: Process, [stdin, stdout, stderr]: [Option<OwnedFd>; 3]) -> Spawned {
@@ -61,159 +77,6 @@ fn enlarge(pipe: &OwnedFd) {
 pub(super) fn non_blocking(fd: OwnedFd) -> io::Result<OwnedFd> {
     rustix::io::ioctl_fionbio(&fd, true)?;
     Ok(fd)
-}
-
-/// A child that leads a process group, until it is reaped.
-#[derive(Debug)]
-pub(crate) struct Process {
-    pid: Pid,
-    exit: OwnedFd,
-    killer: Killer,
-    /// The host's peak when it was started, which the child's figure begins with.
-    host_peak: libc::c_long,
-    usage: Option<Usage>,
-    /// Its number may be another's by now, even that of another child of the host's.
-    is_reaped: bool,
-}
-
-/// Signals a child's process group, from any thread, as long as the child is not reaped.
-///
-/// The group's number is the child's process id, which stays taken as long as the child is a zombie: so a
-/// signal to the group can only ever reach the child's own tree. The lock orders signals before the reap.
-#[derive(Clone, Debug)]
-pub(crate) struct Killer(Arc<Mutex<Option<Pid>>>);
-
-impl Killer {
-    /// Kills the tree. Does not wait for its end.
-    pub(crate) fn kill(&self) {
-        self.signal(Signal::KILL);
-    }
-
-    /// An error means that the group is gone already, which is what a signal is for.
-    fn signal(&self, signal: Signal) {
-        if let Some(group) = *self.unreaped() {
-            let _ = kill_process_group(group, signal);
-        }
-    }
-
-    /// Kills a last time, and never again.
-    fn retire(&self) {
-        self.kill();
-        *self.unreaped() = None;
-    }
-
-    fn unreaped(&self) -> MutexGuard<'_, Option<Pid>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Process {
-    /// `exit` becomes readable when it exits.
-    pub(super) fn new(pid: Pid, exit: OwnedFd) -> Self {
-        Self {
-            pid,
-            exit,
-            killer: Killer(Arc::new(Mutex::new(Some(pid)))),
-            host_peak: usage::host_peak(),
-            usage: None,
-            is_reaped: false,
-        }
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.pid.as_raw_nonzero().get().unsigned_abs()
-    }
-
-    pub(crate) fn exit_source(&self) -> Source {
-        Source::readable(&self.exit)
-    }
-
-    /// How the child ended, without reaping it; `WouldBlock` while it runs.
-    pub(crate) fn exited(&mut self) -> io::Result<RawExit> {
-        let status = exit::look(self.pid, &self.exit).inspect_err(|error| {
-            // Reaped behind our back, so that its number may be another's by now: no more signals.
-            if *error == rustix::io::Errno::CHILD {
-                *self.killer.unreaped() = None;
-            }
-        })?;
-        let status = status.ok_or(io::ErrorKind::WouldBlock)?;
-        let signal = status.terminating_signal();
-        Ok(match (status.exit_status(), signal) {
-            (Some(code), _) => RawExit::Code(code),
-            (None, signal) => RawExit::Signal {
-                signal: signal.unwrap_or_default(),
-                core: status.dumped(),
-            },
-        })
-    }
-
-    /// Asks the group to end. A stopped process does not see the request before it is continued.
-    pub(crate) fn terminate(&self) -> bool {
-        self.killer.signal(Signal::TERM);
-        self.killer.signal(Signal::CONT);
-        true
-    }
-
-    /// Never waits: a zombie by now, or a child that has not died yet. One that was reaped before is no error.
-    fn reap(&mut self) -> io::Result<()> {
-        if self.is_reaped {
-            return Ok(());
-        }
-        let mut usage = MaybeUninit::<libc::rusage>::uninit();
-        // SAFETY: the status is not asked for, and there is room for the usage.
-        let reaped = unsafe {
-            libc::wait4(
-                self.pid.as_raw_nonzero().get(),
-                ptr::null_mut(),
-                libc::WNOHANG,
-                usage.as_mut_ptr(),
-            )
-        };
-        match reaped {
-            0 => {}
-            1.. => {
-                self.is_reaped = true;
-                // SAFETY: filled in, since a child was reaped.
-                let usage = unsafe { usage.assume_init() };
-                self.usage = Some(usage::of(&usage, self.host_peak));
-            }
-            _ => {
-                self.is_reaped = true;
-                let error = io::Error::last_os_error();
-                if error.raw_os_error() != Some(libc::ECHILD) {
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What it used, once it is reaped.
-    pub(crate) fn usage(&self) -> Option<Usage> {
-        self.usage
-    }
-
-    pub(crate) fn killer(&self) -> &Killer {
-        &self.killer
-    }
-
-    /// Kills what the child left behind in its group while its own number is still taken, then reaps it.
-    /// Says whether the group is empty now.
-    pub(crate) fn sweep(&mut self) -> io::Result<bool> {
-        self.killer.retire();
-        self.reap()?;
-        // Tests for members, sends nothing. Killed members vanish when their new parent has reaped them.
-        Ok(test_kill_process_group(self.pid) == Err(rustix::io::Errno::SRCH))
-    }
-}
-
-impl Drop for Process {
-    /// Last resort: normally a driver has followed the child to its end. Never waits, so a child that does
-    /// not die at once stays a zombie until the host ends.
-    fn drop(&mut self) {
-        self.killer.retire();
-        let _ = self.reap();
-    }
 }
 
 /// A pipe that no child inherits.
@@ -538,14 +401,17 @@ pub(crate) fn is_executable(file: &Path) -> bool {
 mod tests {
     use std::future::poll_fn;
     use std::io::{Seek as _, Write as _};
+    use std::sync::Arc;
 
     use pool_core::timer::Timers;
+    use rustix::process::Pid;
 
     use super::*;
     use crate::command::OnDrop;
     use crate::drive::{Drive, DriverThread, spawn_on_tokio};
     use crate::lifecycle::Lifecycle;
     use crate::monitor::{Attachment, Monitor, SlotAtEnd};
+    use crate::sys::Wanted;
 
     /// A regular file stands for a pipe: epoll refuses it, and poll(2) does not.
     #[tokio::test]
@@ -555,9 +421,20 @@ mod tests {
         file.rewind().expect("a start");
         let program = puppet::path();
         let command = crate::Command::new(&program).args(["exit", "3"]);
-        let launcher = Launcher::new(crate::Spawner::Auto).expect("descriptors");
-        let mut spawned =
-            crate::tree::spawn(&launcher, &command, &program, None, Vec::new()).expect("it starts");
+        let launcher = Launcher::new(Wanted {
+            spawner: crate::Spawner::Auto,
+            cgroups: &crate::Cgroups::Off,
+            guardian: false,
+            max_size: 1,
+        })
+        .expect("descriptors");
+        let mut spawned = crate::tree::spawn(
+            &launcher,
+            &command,
+            &program,
+            crate::tree::Surroundings::default(),
+        )
+        .expect("it starts");
         spawned.stdout = Some(OutputPipe(file.into()));
         let monitor = Monitor::new(
             command.command_line(),

@@ -30,13 +30,15 @@ use windows_sys::Win32::System::Console::{
 use windows_sys::Win32::System::IO::{CancelIoEx, GetOverlappedResult, OVERLAPPED};
 use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
 use windows_sys::Win32::System::Threading::{
-    CreateEventW, INFINITE, RegisterWaitForSingleObject, SetEvent, UnregisterWaitEx,
+    CreateEventW, INFINITE, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION,
+    QueryFullProcessImageNameW, RegisterWaitForSingleObject, SetEvent, UnregisterWaitEx,
     WT_EXECUTEINWAITTHREAD, WT_EXECUTEONLYONCE, WaitForSingleObject,
 };
 
 pub(crate) use self::job::{Killer, limit_hit};
-pub(crate) use self::launch::{Launcher, exhausted};
+pub(crate) use self::launch::{Enclosure, Launcher, exhausted};
 use super::{RawExit, Readiness, Role};
+use crate::survivors::Survivor;
 use crate::usage::Usage;
 
 /// What a pipe holds, and what one read brings at most.
@@ -130,6 +132,67 @@ impl Process {
         self.job.kill();
         self.job.is_empty()
     }
+
+    /// Lets be what the child left behind in its job.
+    pub(crate) fn leave(&mut self) -> io::Result<()> {
+        self.job.release()
+    }
+
+    pub(crate) fn remains(&self) -> Remains {
+        Remains(Some(self.job.clone()))
+    }
+}
+
+/// What is left of a tree when its child is gone.
+#[derive(Debug, Default)]
+pub(crate) struct Remains(Option<Killer>);
+
+impl Remains {
+    pub(crate) fn can_tell(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn list(&self) -> io::Result<Vec<Survivor>> {
+        match &self.0 {
+            Some(job) => Ok(job.processes()?.into_iter().map(survivor).collect()),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+}
+
+/// A process, by its program.
+fn survivor(pid: u32) -> Survivor {
+    let command = program_of(pid).unwrap_or_default();
+    Survivor { pid, command }
+}
+
+fn program_of(pid: u32) -> Option<String> {
+    // SAFETY: takes numbers only; null stands for a process that is not to be opened.
+    let handle = unsafe { OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, 0, pid) };
+    let process = owned(handle, ptr::null_mut()).ok()?;
+    let mut path = [0_u16; 1024];
+    let mut length = path.len() as u32;
+    // SAFETY: the length is that of the path.
+    let known = unsafe {
+        QueryFullProcessImageNameW(process.as_raw_handle(), 0, path.as_mut_ptr(), &mut length)
+    };
+    let path = path.get(..length as usize).filter(|_| known != 0)?;
+    Some(String::from_utf16_lossy(path))
+}
+
+/// What has left its job: nothing can.
+#[derive(Debug)]
+pub(crate) struct Escapee {
+    pub(crate) mark: usize,
+    pub(crate) survivor: Survivor,
+}
+
+impl Escapee {
+    pub(crate) fn kill(&self) {}
+}
+
+pub(crate) fn escapees(_: &str, _: &[&str]) -> Vec<Escapee> {
+    Vec::new()
 }
 
 fn peak_working_set(child: &Child) -> Option<u64> {

@@ -1,6 +1,6 @@
 //! What a child finds in its environment, and who sees it.
 
-use pool_subprocess::{BuildError, RunMode, SubprocessPool};
+use pool_subprocess::{BuildError, RunMode, SubprocessPool, TreeTier};
 
 use crate::puppets::{pool, puppet, skipped};
 
@@ -16,8 +16,14 @@ async fn only_what_is_listed_is_inherited() {
     let outcome = pool.run(command).await.expect("it runs");
     let path = std::env::var("PATH").expect("a PATH");
     let text = outcome.stdout().to_string_lossy();
-    let lines: Vec<_> = text.lines().collect();
+    let mark = "POOL_TREE=";
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.starts_with(mark))
+        .collect();
     assert_eq!(lines, [format!("PATH={path}"), "X=1".to_owned()]);
+    let needs_mark = pool.containment().tree == TreeTier::Sweep;
+    assert_eq!(text.contains(mark), needs_mark, "{text}");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod batch_files;
 mod cancel;
 mod child;
 mod consumers;
+mod containment;
 mod drain;
 mod end;
 mod environment;

@@ -134,9 +134,10 @@ async fn that_of_a_lost_child_is_removed_or_kept_as_asked() {
                 .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
             let pid = pid.expect("it runs");
             kill_process(pid, Signal::KILL).expect("it is ours");
-            // The driver may be first: then it is no lost child.
+            // The driver may be first, by its look at the end or by the reap: then it is no lost child.
             let reaped = waitpid(Some(pid), WaitOptions::empty()).is_ok();
-            assert_eq!(child.wait().await.is_err(), reaped, "{mode}");
+            let is_lost = child.wait().await.is_err();
+            assert!(reaped || !is_lost, "{mode}");
             assert_eq!(dir.exists(), is_kept, "{mode}");
             let _ = std::fs::remove_dir_all(dir);
         }

@@ -15,7 +15,7 @@ use windows_sys::Win32::System::Console::{
 };
 use windows_sys::Win32::System::Threading::{
     CREATE_NEW_PROCESS_GROUP, DETACHED_PROCESS, OpenProcess, PROCESS_SYNCHRONIZE,
-    WaitForSingleObject,
+    PROCESS_TERMINATE, TerminateProcess, WaitForSingleObject,
 };
 use windows_sys::core::BOOL;
 
@@ -47,6 +47,24 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     // SAFETY: the handle is ours, open, and not used again.
     unsafe { CloseHandle(process) };
     wait == WAIT_TIMEOUT
+}
+
+pub(crate) fn kill(pid: u32) -> io::Result<()> {
+    // SAFETY: takes plain values; the handle it returns is closed below.
+    let process = unsafe { OpenProcess(PROCESS_TERMINATE, 0, pid) };
+    if process.is_null() {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the handle is open and was opened to end its process.
+    let ended = unsafe { TerminateProcess(process, 1) };
+    let result = if ended == 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    };
+    // SAFETY: the handle is ours, open, and not used again.
+    unsafe { CloseHandle(process) };
+    result
 }
 
 /// There are no zombies here: what is left of a process lives and dies with its handles.

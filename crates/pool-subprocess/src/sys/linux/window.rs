@@ -14,11 +14,17 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::sys::Step;
+use crate::sys::unix::ENTRY;
 use crate::sys::unix::limits::RawLimit;
 
 /// What the child is to do. It reads this in the host's memory, and writes the last two fields only.
 #[repr(C)]
 pub(super) struct Plan {
+    /// The cgroup that it is born in, if that is not the host's.
+    pub(super) cgroup: Option<RawFd>,
+    /// Where it writes its number, for the guardian; -1 for nowhere.
+    pub(super) table: c_int,
+    pub(super) table_at: u64,
     /// The first descriptor that is nothing to the child: from here on the table is not even copied.
     pub(super) close_from: c_int,
     /// What becomes of descriptors 0, 1 and 2; a stream that is its own number stays as it is.
@@ -91,7 +97,7 @@ impl Stack {
     }
 }
 
-/// As the kernel declares it, in its first version: enough for what is asked here.
+/// As the kernel declares it, up to what is asked here.
 #[repr(C)]
 struct CloneArgs {
     flags: u64,
@@ -102,18 +108,36 @@ struct CloneArgs {
     stack: u64,
     stack_size: u64,
     tls: u64,
+    /// Those of the first version end here: older kernels take no more.
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+impl CloneArgs {
+    /// As much of them as is needed.
+    fn size(&self) -> usize {
+        if self.flags & CLONE_INTO_CGROUP == 0 {
+            std::mem::offset_of!(Self, set_tid)
+        } else {
+            size_of::<Self>()
+        }
+    }
 }
 
 /// The child has none of the host's handlers, which would run in the host's memory once signals are unblocked. Newer
 /// than libc's name for it; Linux 5.5.
 const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 
+/// The child is born in the cgroup that is named. As above; Linux 5.7.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// Clones, and returns when the child has executed its program or has failed to. Nothing of the plan is used after that.
 pub(super) fn start(plan: &Plan, stack: &mut Stack) -> Result<Born, Failure> {
     let mut pidfd: c_int = -1;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::CLONE_FILES;
     let args = CloneArgs {
-        flags: flags as u64 | CLONE_CLEAR_SIGHAND,
+        flags: flags as u64 | CLONE_CLEAR_SIGHAND | plan.cgroup.map_or(0, |_| CLONE_INTO_CGROUP),
         pidfd: ptr::from_mut(&mut pidfd) as u64,
         child_tid: 0,
         parent_tid: 0,
@@ -121,6 +145,9 @@ pub(super) fn start(plan: &Plan, stack: &mut Stack) -> Result<Born, Failure> {
         stack: stack.0.as_mut_ptr() as u64,
         stack_size: size_of_val(&*stack.0) as u64,
         tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: plan.cgroup.unwrap_or_default() as u64,
     };
     let before = set_signals_blocked(!0);
     // SAFETY: the plan and all that it points to outlive the child's use of them, since this thread stands still until
@@ -186,7 +213,22 @@ unsafe extern "C" fn child(plan: *const Plan) -> ! {
 /// Up to the program's execution; where it failed, and why.
 #[inline(always)]
 unsafe fn prepare(plan: &Plan) -> (c_int, c_int) {
-    // A table of its own, first of all: what is closed and connected below is the child's alone.
+    let group = if plan.session {
+        libc::SYS_setsid
+    } else {
+        libc::SYS_setpgid
+    };
+    // SAFETY: makes a group of this process, which is the only one in it.
+    let result = unsafe { call(group, [0, 0, 0, 0]) };
+    if result < 0 {
+        return (GROUPED, errno(result));
+    }
+    if plan.table >= 0 {
+        // SAFETY: as this function's caller promises.
+        unsafe { register(plan.table, plan.table_at) };
+    }
+    // A table of descriptors of its own before all that is about descriptors: what is closed and connected below is the
+    // child's alone. Not before the guardian can know of it: up to here the child holds what the guardian waits for.
     let unshare = 2;
     // SAFETY: touches descriptors only.
     let result = unsafe {
@@ -197,16 +239,6 @@ unsafe fn prepare(plan: &Plan) -> (c_int, c_int) {
     };
     if result < 0 {
         return (UNSHARED, errno(result));
-    }
-    let group = if plan.session {
-        libc::SYS_setsid
-    } else {
-        libc::SYS_setpgid
-    };
-    // SAFETY: as above.
-    let result = unsafe { call(group, [0, 0, 0, 0]) };
-    if result < 0 {
-        return (GROUPED, errno(result));
     }
     let [stdin, stdout, stderr] = plan.streams;
     for (source, stream) in [(stdin, 0), (stdout, 1), (stderr, 2)] {
@@ -258,6 +290,33 @@ unsafe fn prepare(plan: &Plan) -> (c_int, c_int) {
         )
     };
     (EXECUTED, errno(result))
+}
+
+/// Writes this process's number, which is that of its group, as a line of the guardian's table.
+#[inline(always)]
+unsafe fn register(table: c_int, table_at: u64) {
+    // SAFETY: takes nothing.
+    let mut rest = unsafe { call(libc::SYS_getpid, [0, 0, 0, 0]) };
+    let mut line = [b' '; ENTRY];
+    // By pointer: an index would be checked, and a failed check would be a panic.
+    let start = line.as_mut_ptr();
+    let mut at = ENTRY.wrapping_sub(1);
+    // SAFETY: the last byte of the line.
+    unsafe { start.wrapping_add(at).write_volatile(b'\n') };
+    while rest > 0 && at > 0 {
+        at = at.wrapping_sub(1);
+        let digit = (rest.wrapping_rem(10) as u8).wrapping_add(b'0');
+        // SAFETY: within the line, by the loop's condition.
+        unsafe { start.wrapping_add(at).write_volatile(digit) };
+        rest = rest.wrapping_div(10);
+    }
+    // SAFETY: points to the line. There is room for it in the file, which was made before.
+    let _ = unsafe {
+        call(
+            libc::SYS_pwrite64,
+            [table as usize, start as usize, ENTRY, table_at as usize],
+        )
+    };
 }
 
 #[inline(always)]
@@ -462,7 +521,7 @@ unsafe fn clone3(args: &CloneArgs, plan: &Plan) -> isize {
             "2:",
             inlateout("rax") libc::SYS_clone3 as isize => result,
             in("rdi") ptr::from_ref(args),
-            in("rsi") size_of::<CloneArgs>(),
+            in("rsi") args.size(),
             in("r8") ptr::from_ref(plan),
             in("r9") child as unsafe extern "C" fn(*const Plan) -> !,
             out("rcx") _,
@@ -509,7 +568,7 @@ unsafe fn clone3(args: &CloneArgs, plan: &Plan) -> isize {
             "2:",
             in("x8") libc::SYS_clone3,
             inlateout("x0") ptr::from_ref(args) => result,
-            in("x1") size_of::<CloneArgs>(),
+            in("x1") args.size(),
             in("x9") ptr::from_ref(plan),
             in("x10") child as unsafe extern "C" fn(*const Plan) -> !,
             lateout("x30") _,

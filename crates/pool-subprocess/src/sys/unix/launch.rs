@@ -6,24 +6,48 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio as StdStdio;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::exit::exit_descriptor;
-use super::{Process, limits, pipe, pty, spawned};
-use crate::Spawner;
+use super::guardian::{Entry, Guardian};
+use super::{PoolCgroup, Process, SlotCgroup, limits, pipe, pty, spawned};
+use crate::containment::{Cgroups, Containment, HostDeathTier, TreeTier};
 use crate::identity::Identity;
 use crate::resource_limits::ResourceLimits;
+use crate::spawner::Spawner;
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 use crate::sys::linux;
-use crate::sys::{Fault, Launch, Spawned, Stdio, Step, start};
+use crate::sys::{Fault, Launch, Place, Spawned, Stdio, Step, Wanted, start};
 
-/// Starts programs, each in a process group of its own.
+/// Starts programs, each in a process group of its own, as far as the system lets us with a cgroup and a guardian.
 #[derive(Debug)]
 pub(crate) struct Launcher {
+    starter: Arc<Starter>,
+    cgroups: Result<Arc<PoolCgroup>, String>,
+    /// Started with the first child. `None`: none is wanted, or needed.
+    guardian: OnceLock<Result<Guardian, String>>,
+    wants_guardian: bool,
+}
+
+/// What a slot has for its children, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Enclosure(Option<Arc<SlotCgroup>>);
+
+impl Enclosure {
+    /// Whether it can have no more children.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.0.as_ref().is_some_and(|cgroup| cgroup.is_spent())
+    }
+}
+
+/// By which way programs are started.
+#[derive(Debug)]
+pub(super) struct Starter {
     #[cfg(all(
         target_os = "linux",
         any(target_arch = "x86_64", target_arch = "aarch64")
@@ -33,6 +57,105 @@ pub(crate) struct Launcher {
 }
 
 impl Launcher {
+    pub(crate) fn new(wanted: Wanted<'_>) -> io::Result<Self> {
+        let starter = Arc::new(Starter::new(wanted.spawner)?);
+        let cgroups = starter.cgroups(wanted.cgroups, wanted.max_size);
+        if let (Err(reason), Cgroups::Under(path)) = (&cgroups, wanted.cgroups) {
+            tracing::warn!(path = %path.display(), reason, "slots have no cgroups");
+        }
+        Ok(Self {
+            starter,
+            cgroups,
+            guardian: OnceLock::new(),
+            wants_guardian: wanted.guardian && !is_init(),
+        })
+    }
+
+    /// What a new slot has.
+    pub(crate) fn enclosure(&self) -> Enclosure {
+        let Ok(cgroups) = &self.cgroups else {
+            return Enclosure::default();
+        };
+        let cgroup = cgroups.slot().inspect_err(
+            |error| tracing::warn!(%error, "a slot has no cgroup: its children have a group only"),
+        );
+        Enclosure(cgroup.ok())
+    }
+
+    /// Starts a program, in a slot if there is a place.
+    pub(crate) fn spawn(
+        &self,
+        launch: Launch<'_>,
+        place: Option<Place<'_>>,
+    ) -> Result<Spawned, Fault> {
+        let Some(place) = place else {
+            return self.starter.start(launch, None, None);
+        };
+        let cgroup = match (&self.cgroups, &place.enclosure.0) {
+            (Ok(cgroups), Some(_)) if place.may_leave => Some(cgroups.apart()?),
+            (_, cgroup) => cgroup.clone(),
+        };
+        let entry = match self.guardian() {
+            Some(Ok(guardian)) => Some(guardian.entry(place.slot)?),
+            _ => None,
+        };
+        self.starter.start(launch, cgroup, entry)
+    }
+
+    /// Whether what leaves its session can be found by a mark, and not better.
+    pub(crate) fn needs_marks(&self) -> bool {
+        cfg!(target_os = "linux") && self.cgroups.is_err()
+    }
+
+    fn guardian(&self) -> Option<&Result<Guardian, String>> {
+        let start = || {
+            let cgroup = self.cgroups.as_ref().ok();
+            let cgroup = cgroup.map(|cgroups| cgroups.path().to_owned());
+            Guardian::start(Arc::clone(&self.starter), cgroup).map_err(|error| {
+                tracing::warn!(%error, "no guardian: the children of a killed host run on");
+                format!("no guardian could be started: {error}")
+            })
+        };
+        self.wants_guardian
+            .then(|| self.guardian.get_or_init(start))
+    }
+
+    /// What a kill reaches, and what becomes of the children of a dead host.
+    pub(crate) fn containment(&self) -> Containment {
+        let (tree, tree_reason) = match &self.cgroups {
+            Ok(_) => (TreeTier::Cgroup, None),
+            Err(reason) if cfg!(target_os = "linux") => (TreeTier::Sweep, Some(reason.clone())),
+            Err(reason) => (TreeTier::Group, Some(reason.clone())),
+        };
+        let (host_death, host_death_reason) = match self.guardian() {
+            Some(Ok(_)) => (HostDeathTier::Guardian, None),
+            Some(Err(reason)) => (HostDeathTier::Nothing, Some(reason.clone())),
+            None if is_init() => (HostDeathTier::PidNamespace, None),
+            None => {
+                let reason = "the guardian is turned off".to_owned();
+                (HostDeathTier::Nothing, Some(reason))
+            }
+        };
+        Containment {
+            tree,
+            tree_reason,
+            host_death,
+            host_death_reason,
+        }
+    }
+
+    /// The guardian's process, if it lives.
+    pub(crate) fn guardian_pid(&self) -> Option<u32> {
+        self.guardian.get()?.as_ref().ok()?.pid()
+    }
+}
+
+/// Whether the end of this process is that of all others, by the system's own doing.
+fn is_init() -> bool {
+    cfg!(target_os = "linux") && std::process::id() == 1
+}
+
+impl Starter {
     #[cfg_attr(
         not(all(
             target_os = "linux",
@@ -40,7 +163,7 @@ impl Launcher {
         )),
         expect(unused_variables, reason = "there is one way only")
     )]
-    pub(crate) fn new(spawner: Spawner) -> io::Result<Self> {
+    fn new(spawner: Spawner) -> io::Result<Self> {
         Ok(Self {
             #[cfg(all(
                 target_os = "linux",
@@ -54,36 +177,72 @@ impl Launcher {
         })
     }
 
-    pub(crate) fn spawn(&self, launch: Launch<'_>) -> Result<Spawned, Fault> {
+    /// The pool's, or why there are none.
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    fn cgroups(&self, wanted: &Cgroups, max_size: usize) -> Result<Arc<PoolCgroup>, String> {
+        let parent = match wanted {
+            Cgroups::Off => return Err("cgroups are turned off".to_owned()),
+            Cgroups::Auto => None,
+            Cgroups::Under(path) => Some(path.as_path()),
+        };
+        let Some(cloner) = &self.cloner else {
+            return Err("children that are started by posix_spawn are not born in one".to_owned());
+        };
+        let cgroups = PoolCgroup::new(parent, max_size)?;
+        cloner.probe(&cgroups)?;
+        Ok(cgroups)
+    }
+
+    #[cfg(not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )))]
+    fn cgroups(&self, _: &Cgroups, _: usize) -> Result<Arc<PoolCgroup>, String> {
+        Err("this system has no cgroups".to_owned())
+    }
+
+    pub(super) fn start(
+        &self,
+        launch: Launch<'_>,
+        cgroup: Option<Arc<SlotCgroup>>,
+        entry: Option<Entry>,
+    ) -> Result<Spawned, Fault> {
         #[cfg(all(
             target_os = "linux",
             any(target_arch = "x86_64", target_arch = "aarch64")
         ))]
-        if let Some(cloner) = self.cloner.as_ref().filter(|cloner| !cloner.is_refused()) {
-            match cloner.spawn(&launch) {
-                Ok(spawned) => {
-                    self.tell("clone");
-                    return Ok(spawned);
-                }
-                Err(linux::Refusal::Failed(fault)) => return Err(fault),
-                Err(linux::Refusal::Refused(error)) => {
-                    tracing::info!(%error, "clone is refused here: children are started by posix_spawn");
+        let entry = {
+            let mut entry = entry;
+            if let Some(cloner) = self.cloner.as_ref().filter(|cloner| !cloner.is_refused()) {
+                match cloner.spawn(&launch, cgroup, &mut entry) {
+                    Ok(spawned) => {
+                        self.tell("clone");
+                        return Ok(spawned);
+                    }
+                    Err(linux::Refusal::Failed(fault)) => return Err(fault),
+                    Err(linux::Refusal::Refused(error)) => {
+                        tracing::info!(%error, "clone is refused here: children are started by posix_spawn");
+                    }
                 }
             }
-        }
+            entry
+        };
         self.tell("posix_spawn");
-        spawn_by_std(launch)
+        spawn_by_std(launch, entry)
     }
 
     /// Once, by which way children are started.
     fn tell(&self, way: &'static str) {
         if !self.has_told.load(Ordering::Relaxed) && !self.has_told.swap(true, Ordering::Relaxed) {
-            tracing::debug!(way, "the pool's first child");
+            tracing::debug!(way, "the first child");
         }
     }
 }
 
-fn spawn_by_std(launch: Launch<'_>) -> Result<Spawned, Fault> {
+fn spawn_by_std(launch: Launch<'_>, entry: Option<Entry>) -> Result<Spawned, Fault> {
     let mut command = launch.command();
     let wanted = *launch.limits;
     let [stdin, mut stdout, mut stderr] = launch.streams;
@@ -126,8 +285,12 @@ fn spawn_by_std(launch: Launch<'_>) -> Result<Spawned, Fault> {
     command.stdin(stdin).stdout(stdout).stderr(stderr);
     let mut child = start(&mut command).map_err(|error| blame(error, &wanted, &identity))?;
     let pid = Pid::from_child(&child);
+    if let Some(entry) = &entry {
+        // Only now, since std tells its number no sooner: a host that is killed at just this moment leaves it behind.
+        let _ = entry.write(pid);
+    }
     let process = match exit_descriptor(pid) {
-        Ok(exit) => Process::new(pid, exit),
+        Ok(exit) => Process::new(pid, exit, None, entry),
         Err(error) => {
             // Without a way to learn of its end the child cannot be kept.
             let _ = kill_process_group(pid, Signal::KILL);

@@ -12,9 +12,10 @@ use windows_sys::Win32::System::JobObjects::{
     AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_ACTIVE_PROCESS,
     JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE, JOB_OBJECT_LIMIT_PRIORITY_CLASS,
     JOB_OBJECT_LIMIT_PROCESS_MEMORY, JOB_OBJECT_LIMIT_PROCESS_TIME,
-    JOBOBJECT_BASIC_ACCOUNTING_INFORMATION, JOBOBJECT_EXTENDED_LIMIT_INFORMATION,
-    JobObjectBasicAccountingInformation, JobObjectExtendedLimitInformation,
-    QueryInformationJobObject, SetInformationJobObject, TerminateJobObject,
+    JOBOBJECT_BASIC_ACCOUNTING_INFORMATION, JOBOBJECT_BASIC_PROCESS_ID_LIST,
+    JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectBasicAccountingInformation,
+    JobObjectBasicProcessIdList, JobObjectExtendedLimitInformation, QueryInformationJobObject,
+    SetInformationJobObject, TerminateJobObject,
 };
 use windows_sys::Win32::System::Threading::{
     ABOVE_NORMAL_PRIORITY_CLASS, BELOW_NORMAL_PRIORITY_CLASS, HIGH_PRIORITY_CLASS,
@@ -46,16 +47,7 @@ impl Killer {
         let handle = unsafe { CreateJobObjectW(ptr::null(), ptr::null()) };
         let job = Self(Arc::new(owned(handle, ptr::null_mut())?));
         let limits = job_limits(limits)?;
-        // SAFETY: the pointer and the size are those of the struct that the class names.
-        let set = unsafe {
-            SetInformationJobObject(
-                job.0.as_raw_handle(),
-                JobObjectExtendedLimitInformation,
-                (&raw const limits).cast(),
-                size_of::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>() as u32,
-            )
-        };
-        check(set)?;
+        job.set(&limits)?;
         Ok(job)
     }
 
@@ -77,6 +69,54 @@ impl Killer {
     pub(crate) fn kill(&self) {
         // SAFETY: the handle is open. An error means that there is nothing left to kill.
         unsafe { TerminateJobObject(self.0.as_raw_handle(), KILLED) };
+    }
+
+    /// Lets what is in the job outlive its last handle.
+    pub(super) fn release(&self) -> io::Result<()> {
+        self.set(&JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default())
+    }
+
+    fn set(&self, limits: &JOBOBJECT_EXTENDED_LIMIT_INFORMATION) -> io::Result<()> {
+        // SAFETY: the pointer and the size are those of the struct that the class names.
+        let set = unsafe {
+            SetInformationJobObject(
+                self.0.as_raw_handle(),
+                JobObjectExtendedLimitInformation,
+                ptr::from_ref(limits).cast(),
+                size_of::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>() as u32,
+            )
+        };
+        check(set)
+    }
+
+    /// The processes in it, or the first 256 of them.
+    pub(super) fn processes(&self) -> io::Result<Vec<u32>> {
+        #[repr(C)]
+        struct List {
+            head: JOBOBJECT_BASIC_PROCESS_ID_LIST,
+            rest: [usize; 255],
+        }
+        let mut list = List {
+            head: JOBOBJECT_BASIC_PROCESS_ID_LIST::default(),
+            rest: [0; 255],
+        };
+        // SAFETY: the pointer and the size are those of a list with room for 256.
+        let queried = unsafe {
+            QueryInformationJobObject(
+                self.0.as_raw_handle(),
+                JobObjectBasicProcessIdList,
+                (&raw mut list).cast(),
+                size_of::<List>() as u32,
+                ptr::null_mut(),
+            )
+        };
+        // More than there is room for is an error that fills the list.
+        if queried == 0 && list.head.NumberOfProcessIdsInList == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let all = list.head.ProcessIdList.iter().chain(&list.rest);
+        let count = list.head.NumberOfProcessIdsInList as usize;
+        Ok(all.take(count).map(|pid| *pid as u32).collect())
     }
 
     pub(super) fn is_empty(&self) -> io::Result<bool> {

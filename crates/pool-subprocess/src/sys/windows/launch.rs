@@ -23,19 +23,57 @@ use windows_sys::Win32::System::Threading::{
 };
 
 use super::{InputPipe, Killer, OutputPipe, PIPE_BYTES, Process, has_console, owned};
-use crate::Spawner;
-use crate::sys::{Fault, Launch, Spawned, Stdio, Step, start};
+use crate::containment::{Containment, HostDeathTier, TreeTier};
+use crate::sys::{Fault, Launch, Place, Spawned, Stdio, Step, Wanted, start};
 
 /// Starts programs, each in a job of its own.
 #[derive(Debug)]
 pub(crate) struct Launcher(());
 
+/// What a slot has for its children: nothing, since each has a job.
+#[derive(Debug, Default)]
+pub(crate) struct Enclosure(());
+
+impl Enclosure {
+    pub(crate) fn is_spent(&self) -> bool {
+        false
+    }
+}
+
 impl Launcher {
-    pub(crate) fn new(_: Spawner) -> io::Result<Self> {
+    pub(crate) fn new(
+        Wanted {
+            spawner: _,
+            cgroups: _,
+            guardian: _,
+            max_size: _,
+        }: Wanted<'_>,
+    ) -> io::Result<Self> {
         Ok(Self(()))
     }
 
-    pub(crate) fn spawn(&self, launch: Launch<'_>) -> Result<Spawned, Fault> {
+    pub(crate) fn enclosure(&self) -> Enclosure {
+        Enclosure(())
+    }
+
+    pub(crate) fn needs_marks(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn containment(&self) -> Containment {
+        Containment {
+            tree: TreeTier::Job,
+            tree_reason: None,
+            host_death: HostDeathTier::Job,
+            host_death_reason: None,
+        }
+    }
+
+    pub(crate) fn guardian_pid(&self) -> Option<u32> {
+        None
+    }
+
+    pub(crate) fn spawn(&self, launch: Launch<'_>, _: Option<Place<'_>>) -> Result<Spawned, Fault> {
         if !launch.identity.is_hosts() {
             let (step, error) = (Step::Identity, io::ErrorKind::Unsupported.into());
             return Err(Fault { step, error });

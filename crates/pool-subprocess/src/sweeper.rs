@@ -1,0 +1,151 @@
+//! The sweep: what has left its session is found by a mark in its environment, and killed.
+//!
+//! To look at one process of the machine takes some 40 µs, so that it is done after a kill only, on a thread that is
+//! there for as long as there is something to look for, and for all that wait at once.
+
+use std::collections::hash_map::RandomState;
+use std::ffi::OsString;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::errand::{Errand, Worker};
+use crate::survivors::{Survivors, TreePolicy};
+use crate::sys::{self, Escapee};
+
+/// The variable. Its value is a list of marks, one for each pool around the process, outermost first.
+pub(crate) const VARIABLE: &str = "POOL_TREE";
+
+/// How long a sweep goes on while there is something to kill: what is being born meanwhile is found by the next look.
+const SWEEP_TIME: Duration = Duration::from_secs(2);
+
+/// Between two looks, for what was killed to die.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// The looks for what has a mark.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sweeper(Arc<Mutex<Queue>>);
+
+/// How what a child has started is found, wherever it went.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    /// In the environment of all that the child starts, unless it takes it away.
+    pub(crate) mark: String,
+    pub(crate) sweeper: Sweeper,
+}
+
+/// Gives each child of a pool a mark of its own.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    /// What the host itself is marked with.
+    outer: OsString,
+    pool: String,
+    count: AtomicU64,
+    pub(crate) sweeper: Sweeper,
+}
+
+impl Marks {
+    pub(crate) fn new() -> Self {
+        Self {
+            outer: std::env::var_os(VARIABLE).unwrap_or_default(),
+            pool: format!("{:016x}", RandomState::new().build_hasher().finish()),
+            count: AtomicU64::new(0),
+            sweeper: Sweeper::default(),
+        }
+    }
+
+    /// A mark for one child, and the variable with it. One that may leave something behind is not found by the
+    /// [`pool_mark`](Self::pool_mark).
+    pub(crate) fn next(&self, policy: TreePolicy) -> (Trace, OsString) {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let kind = if policy == TreePolicy::Kill { '.' } else { '+' };
+        let mark = format!("{}{kind}{number};", self.pool);
+        let mut value = self.outer.clone();
+        value.push(&mark);
+        let sweeper = self.sweeper.clone();
+        (Trace { mark, sweeper }, value)
+    }
+
+    /// What all of the pool's have in common that are not to outlive it; `None` if there never was one.
+    pub(crate) fn pool_mark(&self) -> Option<String> {
+        let has_any = self.count.load(Ordering::Relaxed) > 0;
+        has_any.then(|| format!("{}.", self.pool))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Vec<Request>,
+    has_thread: bool,
+}
+
+#[derive(Debug)]
+struct Request {
+    mark: String,
+    worker: Worker<Survivors>,
+}
+
+impl Sweeper {
+    /// Kills what has this mark, or one that begins with it.
+    pub(crate) fn sweep(&self, mark: String) -> io::Result<Errand<Survivors>> {
+        let (errand, worker) = Errand::new();
+        let mut queue = self.queue();
+        queue.waiting.push(Request { mark, worker });
+        if !queue.has_thread {
+            let sweeper = self.clone();
+            std::thread::Builder::new()
+                .name("pool-sweeper".into())
+                .spawn(move || sweeper.run())?;
+            queue.has_thread = true;
+        }
+        Ok(errand)
+    }
+
+    /// What has this mark, which is let be.
+    pub(crate) fn find(mark: &str) -> Survivors {
+        let found = sys::escapees(VARIABLE, &[mark]);
+        Survivors::of(found.into_iter().map(|found| found.survivor).collect())
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        loop {
+            let mut queue = self.queue();
+            let requests = std::mem::take(&mut queue.waiting);
+            if requests.is_empty() {
+                queue.has_thread = false;
+                return;
+            }
+            drop(queue);
+            let marks: Vec<&str> = requests.iter().map(|request| &*request.mark).collect();
+            let mut found: Vec<Vec<_>> = marks.iter().map(|_| Vec::new()).collect();
+            for escapee in kill_all(&marks) {
+                found[escapee.mark].push(escapee.survivor);
+            }
+            for (request, found) in requests.into_iter().zip(found) {
+                request.worker.finish(Ok(Survivors::of(found)));
+            }
+        }
+    }
+}
+
+/// Kills until nothing is found any more; what is found still when the time is over.
+fn kill_all(marks: &[&str]) -> Vec<Escapee> {
+    let until = Instant::now() + SWEEP_TIME;
+    loop {
+        let found = sys::escapees(VARIABLE, marks);
+        if found.is_empty() || until <= Instant::now() {
+            return found;
+        }
+        for escapee in &found {
+            tracing::debug!(survivor = %escapee.survivor, "kills what has left its session");
+            escapee.kill();
+        }
+        std::thread::sleep(PAUSE);
+    }
+}

@@ -1,0 +1,247 @@
+//! A child and its tree, until it is reaped.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::ptr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+
+use super::escapees::survivor;
+use super::guardian::Entry;
+use super::{SlotCgroup, Source, exit, usage};
+use crate::survivors::Survivor;
+use crate::sys::RawExit;
+use crate::usage::Usage;
+
+/// A child that leads a process group, until it is reaped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pid: Pid,
+    exit: OwnedFd,
+    killer: Killer,
+    cgroup: Option<Arc<SlotCgroup>>,
+    /// What the guardian knows of it.
+    entry: Option<Entry>,
+    /// The host's peak when it was started, which the child's figure begins with.
+    host_peak: libc::c_long,
+    usage: Option<Usage>,
+    /// Its number may be another's by now, even that of another child of the host's.
+    is_reaped: bool,
+}
+
+/// Kills a child's tree, from any thread, as long as the child is not reaped.
+///
+/// The group's number is the child's process id, which stays taken as long as the child is a zombie: so a
+/// signal to the group can only ever reach the child's own tree. The lock orders signals before the reap.
+#[derive(Clone, Debug)]
+pub(crate) struct Killer(Arc<Mutex<Option<Tree>>>);
+
+/// By what a tree is reached.
+#[derive(Debug)]
+struct Tree {
+    group: Pid,
+    cgroup: Option<Arc<SlotCgroup>>,
+}
+
+impl Killer {
+    /// Kills the tree. Does not wait for its end.
+    pub(crate) fn kill(&self) {
+        if let Some(tree) = &*self.unreaped() {
+            if let Some(cgroup) = &tree.cgroup {
+                cgroup.kill();
+            }
+            signal(tree, Signal::KILL);
+        }
+    }
+
+    /// Kills a last time, and never again.
+    fn retire(&self) {
+        // On the clean path nothing lives in the cgroup any more, which is cheaper to see than to kill.
+        if let Some(tree) = self.unreaped().take() {
+            match &tree.cgroup {
+                Some(cgroup) if !matches!(cgroup.is_populated(), Ok(false)) => cgroup.kill(),
+                _ => {}
+            }
+            signal(&tree, Signal::KILL);
+        }
+    }
+
+    /// What lives in the tree is let be.
+    fn release(&self) {
+        *self.unreaped() = None;
+    }
+
+    fn unreaped(&self) -> MutexGuard<'_, Option<Tree>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An error means that the group is gone already, which is what a signal is for.
+fn signal(tree: &Tree, signal: Signal) {
+    let _ = kill_process_group(tree.group, signal);
+}
+
+impl Process {
+    /// `exit` becomes readable when it exits.
+    pub(in crate::sys) fn new(
+        pid: Pid,
+        exit: OwnedFd,
+        cgroup: Option<Arc<SlotCgroup>>,
+        entry: Option<Entry>,
+    ) -> Self {
+        let tree = Tree {
+            group: pid,
+            cgroup: cgroup.clone(),
+        };
+        Self {
+            pid,
+            exit,
+            killer: Killer(Arc::new(Mutex::new(Some(tree)))),
+            cgroup,
+            entry,
+            host_peak: usage::host_peak(),
+            usage: None,
+            is_reaped: false,
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    pub(super) fn exit(&self) -> &OwnedFd {
+        &self.exit
+    }
+
+    pub(crate) fn exit_source(&self) -> Source {
+        Source::readable(&self.exit)
+    }
+
+    /// How the child ended, without reaping it; `WouldBlock` while it runs.
+    pub(crate) fn exited(&mut self) -> io::Result<RawExit> {
+        let status = exit::look(self.pid, &self.exit).inspect_err(|error| {
+            // Reaped behind our back, so that its number may be another's by now: no more signals.
+            if *error == rustix::io::Errno::CHILD {
+                self.killer.release();
+                self.entry = None;
+            }
+        })?;
+        let status = status.ok_or(io::ErrorKind::WouldBlock)?;
+        let signal = status.terminating_signal();
+        Ok(match (status.exit_status(), signal) {
+            (Some(code), _) => RawExit::Code(code),
+            (None, signal) => RawExit::Signal {
+                signal: signal.unwrap_or_default(),
+                core: status.dumped(),
+            },
+        })
+    }
+
+    /// Asks the group to end. A stopped process does not see the request before it is continued.
+    pub(crate) fn terminate(&self) -> bool {
+        if let Some(tree) = &*self.killer.unreaped() {
+            signal(tree, Signal::TERM);
+            signal(tree, Signal::CONT);
+        }
+        true
+    }
+
+    /// Never waits: a zombie by now, or a child that has not died yet. One that was reaped before is no error.
+    fn reap(&mut self) -> io::Result<()> {
+        if self.is_reaped {
+            return Ok(());
+        }
+        // Before its number can be another's.
+        self.entry = None;
+        let mut usage = MaybeUninit::<libc::rusage>::uninit();
+        // SAFETY: the status is not asked for, and there is room for the usage.
+        let reaped = unsafe {
+            libc::wait4(
+                self.pid.as_raw_nonzero().get(),
+                ptr::null_mut(),
+                libc::WNOHANG,
+                usage.as_mut_ptr(),
+            )
+        };
+        match reaped {
+            0 => {}
+            1.. => {
+                self.is_reaped = true;
+                // SAFETY: filled in, since a child was reaped.
+                let usage = unsafe { usage.assume_init() };
+                self.usage = Some(usage::of(&usage, self.host_peak));
+            }
+            _ => {
+                self.is_reaped = true;
+                let error = io::Error::last_os_error();
+                if error.raw_os_error() != Some(libc::ECHILD) {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What it used, once it is reaped.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    pub(crate) fn killer(&self) -> &Killer {
+        &self.killer
+    }
+
+    /// Kills what the child left behind while its own number is still taken, then reaps it. Says whether nothing of its
+    /// tree lives any more.
+    pub(crate) fn sweep(&mut self) -> io::Result<bool> {
+        self.killer.retire();
+        self.reap()?;
+        if let Some(cgroup) = &self.cgroup {
+            let is_populated = cgroup.is_populated()?;
+            if is_populated {
+                cgroup.kill();
+            }
+            return Ok(!is_populated);
+        }
+        // Tests for members, sends nothing. Killed members vanish when their new parent has reaped them.
+        Ok(test_kill_process_group(self.pid) == Err(rustix::io::Errno::SRCH))
+    }
+
+    /// Reaps the child, and lets be what it left behind.
+    pub(crate) fn leave(&mut self) -> io::Result<()> {
+        self.killer.release();
+        self.reap()
+    }
+
+    pub(crate) fn remains(&self) -> Remains {
+        Remains(self.cgroup.clone())
+    }
+}
+
+/// What is left of a tree when its child is gone, as far as the system tells.
+#[derive(Debug, Default)]
+pub(crate) struct Remains(Option<Arc<SlotCgroup>>);
+
+impl Remains {
+    pub(crate) fn can_tell(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn list(&self) -> io::Result<Vec<Survivor>> {
+        match &self.0 {
+            Some(cgroup) => Ok(cgroup.members()?.into_iter().map(survivor).collect()),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+}
+
+impl Drop for Process {
+    /// Last resort: normally a driver has followed the child to its end. Never waits, so a child that does
+    /// not die at once stays a zombie until the host ends.
+    fn drop(&mut self) {
+        self.killer.retire();
+        let _ = self.reap();
+    }
+}

@@ -1,0 +1,232 @@
+//! Kill means the whole tree, and a dead host takes its children along: in each tier that this machine has.
+
+use std::time::Duration;
+
+use pool_subprocess::{
+    Builder, Cgroups, HostDeathTier, Spawner, SubprocessPool, Survivors, TreePolicy, TreeTier,
+};
+
+use crate::puppets::{BACKGROUND_MODES, numbers_after, puppet, skipped};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What there is here, by name: the best, without cgroups, and by std.
+pub(crate) const TIERS: [&str; 3] = ["best", "no-cgroups", "std"];
+
+pub(crate) fn builder(tier: &str) -> Builder {
+    let builder = SubprocessPool::builder().max_size(2);
+    match tier {
+        "best" => builder.cgroups(Cgroups::Auto),
+        "no-cgroups" => builder.cgroups(Cgroups::Off),
+        "std" => builder.spawner(Spawner::Std),
+        other => panic!("there is no tier {other:?}"),
+    }
+}
+
+/// A pool of this tier.
+fn pool(tier: &str) -> SubprocessPool {
+    builder(tier).build().expect("the limits are valid")
+}
+
+/// The number that `daemonise` prints.
+fn daemon(text: &str) -> u32 {
+    let number = text.lines().find_map(|line| line.trim().parse().ok());
+    number.unwrap_or_else(|| panic!("no number in {text:?}"))
+}
+
+/// Whether a kill of this pool reaches what has left its session.
+fn finds_escapees(pool: &SubprocessPool) -> bool {
+    let containment = pool.containment();
+    let finds = containment.tree != TreeTier::Group;
+    if !finds {
+        skipped("what has left its session is not found here");
+    }
+    finds
+}
+
+#[test]
+fn the_tier_is_told_and_why_not_a_better_one() {
+    for tier in TIERS {
+        let pool = pool(tier);
+        let containment = pool.containment();
+        println!("{tier}: {containment}");
+        let is_best = matches!(containment.tree, TreeTier::Cgroup | TreeTier::Job);
+        assert_eq!(containment.tree_reason.is_none(), is_best, "{containment}");
+        if cfg!(target_os = "linux") && tier != "best" {
+            assert_eq!(containment.tree, TreeTier::Sweep, "{containment}");
+        }
+        assert_ne!(containment.host_death, HostDeathTier::Nothing);
+    }
+    let off = builder("best").guardian(false).build().expect("valid");
+    let containment = off.containment();
+    if cfg!(windows) || std::process::id() == 1 {
+        assert_ne!(containment.host_death, HostDeathTier::Nothing);
+    } else {
+        assert_eq!(containment.host_death, HostDeathTier::Nothing);
+        let text = containment.to_string();
+        assert!(
+            text.contains("run on [the guardian is turned off]"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_reaches_what_has_left_its_session() {
+    for tier in TIERS {
+        for mode in BACKGROUND_MODES {
+            let pool = builder(tier).mode(mode).build().expect("valid");
+            if !finds_escapees(&pool) {
+                return;
+            }
+            let command = puppet(["seq", "daemonise", "60", "--then", "sleep", "60"])
+                .timeout(Duration::from_millis(500))
+                .grace(Duration::ZERO);
+            let outcome = pool.run(command).await.expect("it runs");
+            let escapee = daemon(&outcome.stdout().to_string_lossy());
+            assert_eq!(outcome.survivors(), &Survivors::None, "{tier} {mode}");
+            assert!(!puppet::pid_alive(escapee), "{tier} {mode}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_run_reaches_what_has_left_its_session() {
+    for tier in TIERS {
+        let pool = pool(tier);
+        if !finds_escapees(&pool) {
+            return;
+        }
+        let command = puppet(["seq", "daemonise", "60", "--then", "sleep", "60"]);
+        let mut events = pool.run(command).events();
+        let escapee = loop {
+            match events.next().await.expect("a line") {
+                pool_subprocess::Event::Line(line) => break daemon(&line.text()),
+                _ => continue,
+            }
+        };
+        assert!(puppet::pid_alive(escapee), "{tier}");
+        drop(events);
+        pool.drain(PATIENCE).await.expect("it is killed");
+        assert!(!puppet::pid_alive(escapee), "{tier}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_finished_command_leaves_is_killed() {
+    for tier in TIERS {
+        let pool = pool(tier);
+        if !finds_escapees(&pool) {
+            return;
+        }
+        let outcome = pool
+            .run(puppet(["daemonise", "60"]))
+            .await
+            .expect("it runs");
+        assert!(outcome.is_success(), "{outcome:?}");
+        let escapee = daemon(&outcome.stdout().to_string_lossy());
+        if pool.containment().tree == TreeTier::Sweep {
+            // A look at all processes of the machine is for the end of the pool.
+            assert_eq!(outcome.survivors(), &Survivors::NotChecked);
+            assert!(puppet::pid_alive(escapee), "{tier}");
+            pool.drain(PATIENCE).await.expect("it is empty");
+        } else {
+            assert_eq!(outcome.survivors(), &Survivors::None);
+        }
+        assert!(!puppet::pid_alive(escapee), "{tier}");
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_pool_sweeps_in_the_background() {
+    for tier in TIERS {
+        let pool = pool(tier);
+        if !finds_escapees(&pool) {
+            return;
+        }
+        let outcome = pool
+            .run(puppet(["daemonise", "60"]))
+            .await
+            .expect("it runs");
+        let escapee = daemon(&outcome.stdout().to_string_lossy());
+        drop(pool);
+        assert_eq!(puppet::wait_gone([escapee], PATIENCE), [0; 0], "{tier}");
+    }
+}
+
+/// The policy is about what is left running: the daemon of one command lives while the next one runs in its slot.
+#[tokio::test]
+async fn a_daemon_on_purpose_is_let_be_and_reported() {
+    for tier in TIERS {
+        for policy in [TreePolicy::Report, TreePolicy::Allow] {
+            let pool = builder(tier).max_size(1).build().expect("valid");
+            let command = puppet(["daemonise", "60"]).tree_policy(policy);
+            let outcome = pool.run(command).await.expect("it runs");
+            let daemon = daemon(&outcome.stdout().to_string_lossy());
+            let kill = puppet(["sleep", "60"])
+                .timeout(Duration::from_millis(20))
+                .grace(Duration::ZERO);
+            pool.run(kill).await.expect("it runs");
+            pool.drain(PATIENCE).await.expect("it is empty");
+            drop(pool);
+            assert!(puppet::pid_alive(daemon), "{tier} {policy:?}");
+            match outcome.survivors() {
+                Survivors::Found(found) => {
+                    assert_eq!(policy, TreePolicy::Report);
+                    assert_eq!(found.len(), 1, "{found:?}");
+                    assert_eq!(found[0].pid, daemon, "{found:?}");
+                    assert!(found[0].command.contains("puppet"), "{found:?}");
+                }
+                Survivors::NotChecked if policy == TreePolicy::Allow => {}
+                Survivors::NotChecked if cfg!(not(any(target_os = "linux", windows))) => {}
+                other => panic!("{tier} {policy:?}: {other}"),
+            }
+            puppet::kill(daemon).expect("it lives");
+            assert_eq!(puppet::wait_gone([daemon], PATIENCE), [0; 0]);
+        }
+    }
+}
+
+/// A kill is the end of the tree, whatever may be left after an end by itself.
+#[tokio::test]
+async fn a_daemon_on_purpose_dies_with_a_killed_command() {
+    for tier in TIERS {
+        let pool = pool(tier);
+        if !finds_escapees(&pool) {
+            return;
+        }
+        let command = puppet(["seq", "daemonise", "60", "--then", "sleep", "60"])
+            .tree_policy(TreePolicy::Allow)
+            .timeout(Duration::from_millis(500))
+            .grace(Duration::ZERO);
+        let outcome = pool.run(command).await.expect("it runs");
+        let daemon = daemon(&outcome.stdout().to_string_lossy());
+        assert!(!puppet::pid_alive(daemon), "{tier}");
+    }
+}
+
+#[tokio::test]
+async fn trees_side_by_side_do_not_die_together() {
+    for tier in TIERS {
+        let pool = pool(tier);
+        let mut neighbour = pool.run(puppet(["ready-sleep", "60"])).events();
+        let pid = crate::puppets::number_after(&mut neighbour, "ready").await;
+        let tree = puppet(["tree", "2"])
+            .timeout(Duration::from_millis(300))
+            .grace(Duration::ZERO);
+        let outcome = pool.run(tree).await.expect("it runs");
+        let tree = numbers_after(&outcome.stdout().to_string_lossy(), "pid");
+        assert!(!tree.is_empty(), "{tier}");
+        assert!(!tree.iter().any(|pid| puppet::pid_alive(*pid)), "{tier}");
+        assert!(puppet::pid_alive(pid), "{tier}");
+    }
+}
+
+#[test]
+fn a_setting_that_means_nothing_is_an_error() {
+    let error = "on".parse::<Cgroups>().expect_err("there is no such word");
+    assert_eq!(
+        error.to_string(),
+        r#"unknown setting "on": expected auto, off, or an absolute path"#
+    );
+}
