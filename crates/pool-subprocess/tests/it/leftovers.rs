@@ -1,6 +1,5 @@
 //! Nothing is lost and nothing is left: descriptors, zombies, slots.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pool_subprocess::{RunMode, Spawner, SubprocessPool};
@@ -11,28 +10,30 @@ use crate::puppets::{BACKGROUND_MODES, pool, puppet, skipped};
 const PROCESSES: usize = if cfg!(windows) { 60 } else { 1000 };
 const ACQUISITIONS: usize = 10_000;
 
-/// The descriptors of this process and what they are; other tests of this binary may run beside it.
-fn open_descriptors() -> BTreeSet<String> {
+/// What the descriptors of this process are; other tests of this binary may run beside it.
+fn open_descriptors() -> Vec<String> {
     if cfg!(windows) {
         // Under Wine there is a /proc, and to look at what it lists makes Wine's server open its own
         // lock file: with the close it loses the lock, and programs that start later fail.
-        return BTreeSet::new();
+        return Vec::new();
     }
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else {
-        return BTreeSet::new();
+        return Vec::new();
     };
-    entries
-        .flatten()
-        .filter_map(|entry| {
-            let target = std::fs::read_link(entry.path()).ok()?;
-            let target = target.display().to_string();
-            // After a kill a slot has a new cgroup, with another number.
-            if target.contains("/slot-") {
-                return Some(format!("{:?} of a cgroup", entry.file_name()));
-            }
-            Some(format!("{:?} {target}", entry.file_name()))
+    let target = |entry: std::fs::DirEntry| {
+        let target = std::fs::read_link(entry.path()).ok()?;
+        let target = target.display().to_string();
+        // After a kill a slot has a new cgroup, with another number.
+        let is_slot = target.contains("/slot-");
+        Some(if is_slot {
+            "a cgroup".to_owned()
+        } else {
+            target
         })
-        .collect()
+    };
+    let mut targets: Vec<_> = entries.flatten().filter_map(target).collect();
+    targets.sort_unstable();
+    targets
 }
 
 /// Runs one test of this binary alone in a process of its own, so that what it counts is its own.
