@@ -17,6 +17,7 @@ mod drain;
 mod end;
 mod environment;
 mod failure_modes;
+mod host_death;
 mod input;
 mod leftovers;
 mod limits;
