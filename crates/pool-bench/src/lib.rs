@@ -27,6 +27,8 @@ mod work;
 pub mod lender;
 pub mod start;
 pub mod stream;
+#[cfg(target_os = "linux")]
+pub mod tree;
 mod host;
 mod elsewhere;
 mod pin;

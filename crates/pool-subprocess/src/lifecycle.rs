@@ -269,6 +269,11 @@ impl Lifecycle {
         )
     }
 
+    /// Its tree is being killed, and was not empty when last looked at.
+    pub(crate) fn is_sweeping(&self) -> bool {
+        matches!(self.state, State::Sweeping { .. })
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         self.state == State::Ended
     }

@@ -89,6 +89,26 @@ impl Subject {
         }
     }
 
+    /// What tells that its tree has ended, if something does.
+    pub(crate) fn tree_source(&self) -> Option<Source> {
+        match self {
+            Self::Process(process) => process.tree_source(),
+            #[cfg(feature = "testing")]
+            Self::Scripted(_) => None,
+            Self::Gone => None,
+        }
+    }
+
+    /// `WouldBlock` while something of its tree lives.
+    pub(crate) fn is_emptied(&self) -> io::Result<()> {
+        match self {
+            Self::Process(process) => process.is_emptied(),
+            #[cfg(feature = "testing")]
+            Self::Scripted(_) => Ok(()),
+            Self::Gone => Ok(()),
+        }
+    }
+
     /// Reaps the child, and lets be what it left behind.
     pub(crate) fn leave(&mut self) -> io::Result<()> {
         match self {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pool_subprocess::{Command, Output, ResourceLimits, RunMode, SubprocessPool};
+use pool_subprocess::{Builder, Command, Output, ResourceLimits, RunMode, SubprocessPool};
 
 use crate::program::Program;
 use crate::work::Work;
@@ -70,6 +70,21 @@ impl ThroughPool {
     #[must_use]
     pub fn capturing(size: usize, mode: RunMode, program: Program) -> Self {
         Self::new("captured", size, mode, program, |command| command)
+    }
+
+    /// A pool that is built like this; all three streams are null.
+    ///
+    /// # Panics
+    /// If it cannot be built.
+    #[must_use]
+    pub fn contained(name: &str, builder: Builder, program: Program) -> Self {
+        let command = Command::new(program.path()).args(program.args());
+        Self {
+            name: format!("pool run, {name}"),
+            pool: builder.build().expect("it can be built"),
+            command: command.stdout(Output::Null).stderr(Output::Null),
+            _program: program,
+        }
     }
 
     fn new(

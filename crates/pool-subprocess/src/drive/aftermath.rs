@@ -15,7 +15,7 @@ pub(super) enum TreeEnd {
     Left,
     /// By itself, and what could be found of it was killed.
     Clean,
-    /// It was killed, or it asks for a closer look.
+    /// It was killed, or something of it had to be.
     Killed,
 }
 

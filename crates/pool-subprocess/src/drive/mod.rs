@@ -2,6 +2,7 @@
 //! learns that it can go on ([`Readiness`]) and when it is polled differ.
 
 mod aftermath;
+mod ending;
 mod feed;
 mod files;
 mod pump;
@@ -18,9 +19,9 @@ use std::time::Instant;
 pub(crate) use task::{spawn_on_tokio, tokio_has_io};
 pub(crate) use thread::{DriverThread, run_here};
 
-use self::aftermath::{Aftermath, TreeEnd};
+use self::ending::Closing;
 use self::feed::Feed;
-use self::files::{FILES_TIME, Files};
+use self::files::Files;
 use self::pump::Pump;
 use crate::buffers::Buffers;
 use crate::command::{Command, Output};
@@ -30,14 +31,13 @@ use crate::inlet::Inlet;
 use crate::lifecycle::{Action, Asked, Cause, Lifecycle};
 use crate::line::Stream;
 use crate::monitor::{Monitor, Request};
-use crate::outcome::{Exit, Facts, Outcome};
 use crate::pool::Slot;
 use crate::resource_limits::ResourceLimits;
 use crate::scratch::ScratchDir;
 use crate::subject::Subject;
-use crate::survivors::{Survivors, TreePolicy};
+use crate::survivors::TreePolicy;
 use crate::sweeper::Trace;
-use crate::sys::{self, RawExit, Readiness, Remains, Role, Source, Spawned};
+use crate::sys::{RawExit, Readiness, Role, Source, Spawned};
 use crate::usage::Usage;
 
 /// A child that is being followed. Dropped before its end it kills the tree and tells that it is lost,
@@ -66,20 +66,10 @@ pub(crate) struct Drive {
     closing: Option<Box<Closing>>,
     /// Its input is closed at the next turn.
     closes_input: bool,
+    /// Something of its tree was there when it had exited.
+    left_something: bool,
     /// Its end has been told, which happens once.
     ended: bool,
-}
-
-/// What is known when the child is gone.
-#[derive(Debug)]
-struct Closing {
-    end: io::Result<RawExit>,
-    at: Instant,
-    /// What it has left is waited for until then.
-    until: Instant,
-    /// Is over before anything is done on files: what it has left may write to them.
-    aftermath: Option<Aftermath>,
-    survivors: Survivors,
 }
 
 impl Drive {
@@ -141,6 +131,7 @@ impl Drive {
             trace: None,
             closing: None,
             closes_input: false,
+            left_something: false,
             ended: false,
         }
     }
@@ -216,6 +207,13 @@ impl Drive {
                     .map(|source| (Role::Exit, source)),
             );
         }
+        if self.lifecycle.is_sweeping() {
+            sources.extend(
+                self.subject
+                    .tree_source()
+                    .map(|source| (Role::Tree, source)),
+            );
+        }
         let feed = self.feed.as_ref().and_then(|feed| feed.source());
         sources.extend(feed.map(|source| (Role::Stdin, source)));
         let (has_room, exited) = (self.monitor.has_room(), self.lifecycle.has_exited());
@@ -255,6 +253,7 @@ impl Drive {
             }
             self.act(action, now)?;
         }
+        self.look_for_tree_end(readiness, now)?;
         if mem::take(&mut self.closes_input) {
             self.stop_feeding(readiness);
         }
@@ -267,6 +266,27 @@ impl Drive {
             cx.waker().wake_by_ref();
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// A tree that was not empty yet tells when it is, where it can.
+    fn look_for_tree_end(
+        &mut self,
+        readiness: &mut impl Readiness,
+        now: Instant,
+    ) -> io::Result<()> {
+        if !self.lifecycle.is_sweeping() {
+            return Ok(());
+        }
+        let Some(source) = self.subject.tree_source() else {
+            return Ok(());
+        };
+        let subject = &self.subject;
+        let emptied = readiness.attempt(Role::Tree, source, &mut || subject.is_emptied());
+        match emptied {
+            Poll::Ready(Ok(())) => self.act(Action::Sweep, now),
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Pending => Ok(()),
+        }
     }
 
     fn obey(&mut self, waker: &Waker, now: Instant) -> io::Result<()> {
@@ -309,7 +329,10 @@ impl Drive {
                     self.subject.leave()?;
                     true
                 } else {
-                    self.subject.sweep()?
+                    let empty = self.subject.sweep()?;
+                    self.left_something |= !empty;
+                    // A zombie in the group says nothing: whether something lives is seen by its mark.
+                    empty || self.trace.is_some()
                 };
                 self.usage = self.subject.usage();
                 self.lifecycle.swept(empty, now);
@@ -383,161 +406,6 @@ impl Drive {
     fn stop_feeding(&mut self, readiness: &mut impl Readiness) {
         readiness.forget(Role::Stdin);
         self.feed = None;
-    }
-
-    /// Closes all that is open, before anybody learns of the end and counts descriptors.
-    fn let_go(&mut self, readiness: &mut impl Readiness) {
-        self.stop_feeding(readiness);
-        for pump in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
-            readiness.forget(pump.role());
-            pump.pipe = None;
-        }
-        readiness.forget(Role::Exit);
-        self.subject = Subject::Gone;
-    }
-
-    /// The child is gone. What is left is done on files: the end of the copy, and of the child's own directory.
-    fn close(&mut self, end: io::Result<RawExit>, remains: Remains, now: Instant) {
-        for pump in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
-            pump.close(&self.monitor);
-        }
-        self.monitor.close_outlets();
-        let tree_end = match self.lifecycle.cause() {
-            Some(_) => TreeEnd::Killed,
-            None if end.is_err() => TreeEnd::Killed,
-            None if self.leaves() => TreeEnd::Left,
-            None => TreeEnd::Clean,
-        };
-        let is_empty = end.is_ok() && !self.lifecycle.is_left_over();
-        let trace = self.trace.as_deref();
-        let begun = Aftermath::begin(tree_end, self.policy, trace, remains, is_empty);
-        let (aftermath, survivors) = match begun {
-            Ok(aftermath) => (Some(aftermath), Survivors::NotChecked),
-            Err(survivors) => (None, survivors),
-        };
-        if aftermath.is_none() {
-            self.close_files(&end);
-        }
-        self.closing = Some(Box::new(Closing {
-            end,
-            at: now,
-            until: now + FILES_TIME,
-            aftermath,
-            survivors,
-        }));
-    }
-
-    fn close_files(&mut self, end: &io::Result<RawExit>) {
-        if let Some(files) = &mut self.files {
-            let exited_well = matches!(end, Ok(RawExit::Code(0)));
-            let succeeded = exited_well && self.lifecycle.cause().is_none();
-            files.close(&self.monitor.command, succeeded);
-        }
-    }
-
-    /// Tells the end when that is done, takes too long, or somebody kills it once more.
-    fn poll_close(&mut self, waker: &Waker, now: Instant) -> Poll<()> {
-        let mut requests = self.monitor.attend(waker).into_iter().flatten();
-        let is_killed = requests.any(|request| matches!(request, Request::Kill(_)));
-        let Some(mut closing) = self.closing.take() else {
-            return Poll::Ready(());
-        };
-        let is_late = is_killed || closing.until <= now;
-        if let Some(aftermath) = &closing.aftermath {
-            match aftermath.poll(&self.monitor.command, waker) {
-                Poll::Ready(survivors) => closing.survivors = survivors,
-                Poll::Pending if !is_late => {
-                    self.closing = Some(closing);
-                    return Poll::Pending;
-                }
-                Poll::Pending => {}
-            }
-            closing.aftermath = None;
-            self.close_files(&closing.end);
-        }
-        if let Some(files) = &mut self.files {
-            let command = &self.monitor.command;
-            if files.poll(command, waker).is_pending() {
-                if !is_late {
-                    self.closing = Some(closing);
-                    return Poll::Pending;
-                }
-                files.give_up(command);
-            }
-        }
-        let closing = *closing;
-        match closing.end {
-            Ok(exit) => self.finish(exit, closing.survivors, closing.at),
-            Err(error) => self.lose(error),
-        }
-        Poll::Ready(())
-    }
-
-    fn finish(&mut self, exit: RawExit, survivors: Survivors, at: Instant) {
-        if let Survivors::Found(_) = survivors {
-            let (command, pid) = (&self.monitor.command, self.monitor.pid);
-            tracing::warn!(%command, pid, %survivors, "it has left something running");
-        }
-        let captured = |pump: &mut Option<Box<Pump>>| {
-            let captured = pump.as_mut().map(|pump| pump.finish());
-            captured.unwrap_or_default()
-        };
-        let (stdout, stderr) = (captured(&mut self.stdout), captured(&mut self.stderr));
-        let files = self.files.take();
-        let (tee_error, scratch_dir) = match files {
-            Some(files) => (files.tee_error, files.scratch_kept),
-            None => (None, None),
-        };
-        let outcome = Outcome::from(Facts {
-            command: self.monitor.command.clone(),
-            pid: self.monitor.pid,
-            exit: match exit {
-                RawExit::Code(code) => Exit::Code(code),
-                RawExit::Signal { signal, core } => Exit::Signal { signal, core },
-            },
-            cause: self.lifecycle.cause(),
-            stages: self.lifecycle.stages().to_vec(),
-            pipe_leaked: self.lifecycle.pipe_leaked(),
-            duration: at.saturating_duration_since(self.monitor.started),
-            stdout,
-            stderr,
-            lines_dropped: 0,
-            usage: self.usage,
-            limit_hit: self
-                .limits
-                .as_ref()
-                .and_then(|limits| sys::limit_hit(exit, limits)),
-            tee_error,
-            scratch_dir,
-            survivors,
-        });
-        tracing::debug!(command = %outcome.command(), pid = outcome.pid(), "{}", outcome.summary());
-        self.end(Ok(outcome));
-    }
-
-    /// Somebody else reaped the child, or the system fails.
-    fn lose(&mut self, error: io::Error) {
-        let command = self.monitor.command.clone();
-        let pid = self.monitor.pid.unwrap_or_default();
-        tracing::error!(%command, pid, %error, "lost sight of a child");
-        self.end(Err(RunError::Lost {
-            command,
-            pid,
-            source: Arc::new(error),
-        }));
-    }
-
-    fn end(&mut self, end: Result<Outcome, RunError>) {
-        self.ended = true;
-        let mut slot = self.slot.take();
-        if let Some(slot) = &mut slot {
-            slot.forget_running(&self.monitor);
-            let is_shared = end.is_err() || self.lifecycle.is_left_over();
-            if is_shared || slot.enclosure().is_spent() {
-                slot.renew();
-            }
-        }
-        self.monitor.end(end, slot);
     }
 }
 

@@ -60,10 +60,11 @@ pub(crate) enum Role {
     Stdin,
     Stdout,
     Stderr,
+    Tree,
 }
 
 impl Role {
-    pub(crate) const COUNT: usize = 4;
+    pub(crate) const COUNT: usize = 5;
 
     pub(crate) fn index(self) -> usize {
         self as usize
@@ -103,6 +104,7 @@ pub(crate) struct Launch<'a> {
 }
 
 /// What a pool wants of its launcher.
+#[cfg_attr(windows, expect(dead_code, reason = "there is one way only"))]
 #[derive(Debug)]
 pub(crate) struct Wanted<'a> {
     pub(crate) spawner: Spawner,
@@ -112,6 +114,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 /// Where a child belongs.
+#[cfg_attr(windows, expect(dead_code, reason = "each child has a job of its own"))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
     pub(crate) slot: usize,

@@ -3,6 +3,7 @@
 //! Where there is no faster way ([`linux`](super::linux)), std starts the child by posix_spawn, which needs no copy of
 //! the host's page tables because the program is an absolute path and there is no `pre_exec`.
 
+#[cfg_attr(not(target_os = "linux"), path = "unix/no_escapees.rs")]
 mod escapees;
 mod exit;
 mod guardian;
@@ -33,6 +34,10 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 pub(crate) use self::escapees::{Escapee, escapees};
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 pub(in crate::sys) use self::guardian::{ENTRY, Entry};
 pub(crate) use self::launch::{Enclosure, Launcher, exhausted};
 pub(crate) use self::limits::limit_hit;
@@ -163,10 +168,7 @@ impl InputPipe {
     }
 
     pub(crate) fn source(&self) -> Source {
-        Source {
-            fd: self.0.as_raw_fd(),
-            interest: Interest::WRITABLE,
-        }
+        Source::writable(&self.0)
     }
 }
 
@@ -174,15 +176,34 @@ impl InputPipe {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
     fd: RawFd,
-    interest: Interest,
+    wants: Wants,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wants {
+    Read,
+    Write,
+    /// That its content has changed since it was read.
+    Change,
 }
 
 impl Source {
     fn readable(fd: &OwnedFd) -> Self {
-        Self {
-            fd: fd.as_raw_fd(),
-            interest: Interest::READABLE,
-        }
+        let (fd, wants) = (fd.as_raw_fd(), Wants::Read);
+        Self { fd, wants }
+    }
+
+    fn writable(fd: &OwnedFd) -> Self {
+        let (fd, wants) = (fd.as_raw_fd(), Wants::Write);
+        Self { fd, wants }
+    }
+
+    /// Of a file of the kernel's that tells of its changes.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there are none"))]
+    pub(in crate::sys) fn changes(fd: &OwnedFd) -> Self {
+        let (fd, wants) = (fd.as_raw_fd(), Wants::Change);
+        Self { fd, wants }
     }
 }
 
@@ -231,10 +252,9 @@ impl Watches {
                 };
                 let mut cx = Context::from_waker(self.waker);
                 loop {
-                    let ready = ready!(if source.interest.is_readable() {
-                        watch.poll_read_ready(&mut cx)
-                    } else {
-                        watch.poll_write_ready(&mut cx)
+                    let ready = ready!(match source.wants {
+                        Wants::Read | Wants::Change => watch.poll_read_ready(&mut cx),
+                        Wants::Write => watch.poll_write_ready(&mut cx),
                     });
                     let mut guard = match ready {
                         Ok(guard) => guard,
@@ -261,8 +281,13 @@ impl Watches {
 }
 
 fn watch(source: Source) -> io::Result<AsyncFd<RawFd>> {
+    let interest = match source.wants {
+        // Such a file can always be read, and each change is a new edge.
+        Wants::Read | Wants::Change => Interest::READABLE,
+        Wants::Write => Interest::WRITABLE,
+    };
     // SAFETY: the driver owns the descriptor and forgets the watch before it closes it.
-    let watch = unsafe { AsyncFd::register_with_interest(source.fd, source.interest) };
+    let watch = unsafe { AsyncFd::register_with_interest(source.fd, interest) };
     Ok(watch?)
 }
 
@@ -355,10 +380,10 @@ pub(crate) fn wait<'a>(
     for (job, (sources, flags)) in jobs.enumerate() {
         polled.push(flags);
         for (role, source) in sources {
-            let flags = if source.interest.is_readable() {
-                PollFlags::IN
-            } else {
-                PollFlags::OUT
+            let flags = match source.wants {
+                Wants::Read => PollFlags::IN,
+                Wants::Write => PollFlags::OUT,
+                Wants::Change => PollFlags::PRI,
             };
             // SAFETY: the job owns the descriptor and is borrowed for as long as this function runs.
             let fd = unsafe { BorrowedFd::borrow_raw(source.fd) };

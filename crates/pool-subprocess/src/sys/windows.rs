@@ -133,6 +133,14 @@ impl Process {
         self.job.is_empty()
     }
 
+    pub(crate) fn tree_source(&self) -> Option<Source> {
+        None
+    }
+
+    pub(crate) fn is_emptied(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Lets be what the child left behind in its job.
     pub(crate) fn leave(&mut self) -> io::Result<()> {
         self.job.release()

@@ -1,6 +1,6 @@
 //! A host that is killed takes its children along: a host is another run of this test program.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -18,6 +18,10 @@ const GUARDIAN: &str = "POOL_TEST_HOST_GUARDIAN";
 /// A host that runs a tree, and what it said.
 struct Host {
     process: Child,
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "it is not asked again")
+    )]
     output: BufReader<ChildStdout>,
     /// The tree, and a process that has left its session.
     tree: Vec<u32>,
@@ -174,6 +178,7 @@ fn without_a_guardian_they_run_on_and_the_tier_says_so() {
 #[cfg(target_os = "linux")]
 mod on_linux {
     use std::fs;
+    use std::io::Write as _;
 
     use super::*;
 

@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, mkdirat, openat, unlinkat};
 use rustix::process::Resource;
 
+use crate::sys::Source;
+
 /// How a pool's directory is named, before the host's process id.
 const PREFIX: &str = "pool-";
 
@@ -143,6 +145,11 @@ impl SlotCgroup {
             .split(|byte| *byte == b'\n')
             .any(|line| line == b"populated 0");
         Ok(!is_empty)
+    }
+
+    /// Ready when the answer to that may have changed.
+    pub(in crate::sys) fn source(&self) -> Source {
+        Source::changes(&self.events)
     }
 
     /// The processes that live in it.

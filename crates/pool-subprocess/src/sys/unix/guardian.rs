@@ -91,7 +91,7 @@ impl Guardian {
         })
     }
 
-    /// The process that lives now, for tests and status.
+    /// The process that lives now.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.0.watch_state().pid
     }
@@ -110,6 +110,13 @@ impl Drop for Guardian {
 
 impl Entry {
     /// Where the child writes: a descriptor, and a place in it.
+    #[cfg_attr(
+        not(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        )),
+        expect(dead_code, reason = "std's children do not write")
+    )]
     pub(in crate::sys) fn place(&self) -> (RawFd, u64) {
         (self.shared.table.as_raw_fd(), offset(self.row))
     }

@@ -204,6 +204,13 @@ impl Starter {
         Err("this system has no cgroups".to_owned())
     }
 
+    #[cfg_attr(
+        not(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        )),
+        expect(unused_variables, reason = "there are no cgroups")
+    )]
     pub(super) fn start(
         &self,
         launch: Launch<'_>,

@@ -209,6 +209,19 @@ impl Process {
         Ok(test_kill_process_group(self.pid) == Err(rustix::io::Errno::SRCH))
     }
 
+    /// What tells that nothing lives in its cgroup any more: at once, unless it has begun within the last 10 ms.
+    pub(crate) fn tree_source(&self) -> Option<Source> {
+        self.cgroup.as_ref().map(|cgroup| cgroup.source())
+    }
+
+    /// `WouldBlock` while something lives in its cgroup.
+    pub(crate) fn is_emptied(&self) -> io::Result<()> {
+        match &self.cgroup {
+            Some(cgroup) if cgroup.is_populated()? => Err(io::ErrorKind::WouldBlock.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Reaps the child, and lets be what it left behind.
     pub(crate) fn leave(&mut self) -> io::Result<()> {
         self.killer.release();
