@@ -27,6 +27,11 @@ pub struct Containment {
     pub host_death: HostDeathTier,
     /// Why nothing does better, if something could.
     pub host_death_reason: Option<String>,
+    /// Whether a limit of memory is the whole tree's ([`ResourceLimits::memory`](crate::ResourceLimits::memory)).
+    pub limits_tree_memory: bool,
+    /// Whether a limit of processes is the whole tree's
+    /// ([`ResourceLimits::processes`](crate::ResourceLimits::processes)).
+    pub limits_tree_processes: bool,
 }
 
 /// What a kill reaches: from strong to weak.
@@ -83,10 +88,17 @@ impl fmt::Display for Containment {
             }
             HostDeathTier::Nothing => "; if the host is killed, its children run on",
         })?;
-        match &self.host_death_reason {
-            Some(reason) => write!(f, " [{reason}]"),
-            None => Ok(()),
+        if let Some(reason) = &self.host_death_reason {
+            write!(f, " [{reason}]")?;
         }
+        f.write_str(
+            match (self.limits_tree_memory, self.limits_tree_processes) {
+                (true, true) => "; memory and processes are limited for a tree as a whole",
+                (true, false) => "; memory is limited for a tree as a whole",
+                (false, true) => "; processes are limited for a tree as a whole",
+                (false, false) => "",
+            },
+        )
     }
 }
 

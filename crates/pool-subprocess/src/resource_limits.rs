@@ -6,10 +6,11 @@ use std::time::Duration;
 ///
 /// A limit that the system cannot set fails the start ([`SpawnError::Limits`](crate::SpawnError::Limits)): none is
 /// left out quietly. What a child does at a limit is its own affair, except for processor time and file size, whose
-/// signals end it unless it handles them: then [`Outcome::limit_hit`](crate::Outcome::limit_hit) tells.
+/// signals end it unless it handles them, and for a tree's memory: [`Outcome::limit_hit`](crate::Outcome::limit_hit) tells
+/// of these, and of processes that were refused to a tree.
 ///
 /// # Platform
-/// On Unix each process of the tree is limited for itself (`setrlimit`); limits above the host's own hard ones need
+/// On Unix each process of the tree is limited for itself (`setrlimit`), where a cgroup does not do it for the tree; limits above the host's own hard ones need
 /// privileges. With [`Spawner::Std`](crate::Spawner::Std) and on other Unixes than Linux, a start with limits copies the
 /// host's page tables, which takes long where the host has much memory. On Windows the job has the limits, each of its
 /// processes by itself except for their number; open files and file sizes cannot be limited there.
@@ -36,7 +37,7 @@ pub struct ResourceLimits {
     pub(crate) nice: Option<i32>,
 }
 
-/// A limit that ended a child.
+/// A limit that a child has met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -45,6 +46,10 @@ pub enum LimitHit {
     CpuTime,
     /// [`ResourceLimits::file_size`].
     FileSize,
+    /// [`ResourceLimits::memory`]: the kernel has killed the tree.
+    Memory,
+    /// [`ResourceLimits::processes`]: the kernel has refused at least one.
+    Processes,
 }
 
 impl ResourceLimits {
@@ -53,9 +58,14 @@ impl ResourceLimits {
         Self::default()
     }
 
-    /// Bytes of memory that a process may ask for. On Unix that is its address space (`RLIMIT_AS`), of which it may use
-    /// far less: a request beyond it fails in the program, and kills nothing. Programs that reserve much more than they
-    /// use (Java, Go, those with an address sanitizer) need a generous one.
+    /// Bytes of memory.
+    ///
+    /// Where slots have cgroups with the memory controller
+    /// ([`Containment::limits_tree_memory`](crate::Containment::limits_tree_memory)), they are what the whole tree may
+    /// have in use, file cache included: beyond it the kernel kills the tree. Elsewhere on Unix they are the address
+    /// space of each process (`RLIMIT_AS`), of which it may use far less: a request beyond it fails in the program, and
+    /// kills nothing. Programs that reserve much more than they use (Java, Go, those with an address sanitizer) need a
+    /// generous one. On Windows a process may commit so much.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);
         self
@@ -79,8 +89,12 @@ impl ResourceLimits {
         self
     }
 
-    /// Processes that there may be. On Unix (`RLIMIT_NPROC`) they are counted over all of the user, those outside of
-    /// the pool included, and it does not bind the superuser at all.
+    /// Processes that there may be, threads included.
+    ///
+    /// Where slots have cgroups with the pids controller
+    /// ([`Containment::limits_tree_processes`](crate::Containment::limits_tree_processes)), and on Windows (processes
+    /// only), they are those of the tree. Elsewhere on Unix (`RLIMIT_NPROC`) they are counted over all of the user, those
+    /// outside of the pool included, and it does not bind the superuser at all.
     pub fn processes(mut self, count: u64) -> Self {
         self.processes = Some(count);
         self

@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::line::Stream;
+use crate::resource_limits::{LimitHit, ResourceLimits};
 #[cfg(feature = "testing")]
 use crate::scripted::Actor;
 use crate::sys::{Process, RawExit, Remains, Source};
@@ -86,6 +87,16 @@ impl Subject {
             #[cfg(feature = "testing")]
             Self::Scripted(_) => Ok(true),
             Self::Gone => Ok(true),
+        }
+    }
+
+    /// The limit that it has met, as far as that is known.
+    pub(crate) fn limit_hit(&self, exit: RawExit, limits: &ResourceLimits) -> Option<LimitHit> {
+        match self {
+            Self::Process(process) => process.limit_hit(exit, limits),
+            #[cfg(feature = "testing")]
+            Self::Scripted(_) => None,
+            Self::Gone => None,
         }
     }
 

@@ -27,7 +27,9 @@ pub struct Usage {
     pub user_time: Duration,
     /// Processor time in the system, on its behalf.
     pub system_time: Duration,
-    /// The most memory that it had resident at a time, in bytes; `None` where the system does not tell. On Unix that
+    /// The most memory that it had resident at a time, in bytes; `None` where the system does not tell. Where slots have
+    /// cgroups with the memory controller, it is the most that the whole tree had in use, file cache included (before
+    /// Linux 6.12: if that is more than those before it in its slot). Elsewhere on Unix that
     /// is for a child that stayed below the host's own peak: executing a program carries the host's figure over
     /// (measured on Linux 6.18).
     pub peak_rss: Option<u64>,

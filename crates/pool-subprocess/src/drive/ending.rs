@@ -15,7 +15,7 @@ use crate::monitor::Request;
 use crate::outcome::{Exit, Facts, Outcome};
 use crate::subject::Subject;
 use crate::survivors::Survivors;
-use crate::sys::{self, RawExit, Readiness, Remains, Role};
+use crate::sys::{RawExit, Readiness, Remains, Role};
 
 /// What is known when the child is gone.
 #[derive(Debug)]
@@ -149,10 +149,7 @@ impl Drive {
             stderr,
             lines_dropped: 0,
             usage: self.usage,
-            limit_hit: self
-                .limits
-                .as_ref()
-                .and_then(|limits| sys::limit_hit(exit, limits)),
+            limit_hit: self.limit_hit,
             tee_error,
             scratch_dir,
             survivors,

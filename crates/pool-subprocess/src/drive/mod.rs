@@ -32,7 +32,7 @@ use crate::lifecycle::{Action, Asked, Cause, Lifecycle};
 use crate::line::Stream;
 use crate::monitor::{Monitor, Request};
 use crate::pool::Slot;
-use crate::resource_limits::ResourceLimits;
+use crate::resource_limits::{LimitHit, ResourceLimits};
 use crate::scratch::ScratchDir;
 use crate::subject::Subject;
 use crate::survivors::TreePolicy;
@@ -51,6 +51,7 @@ pub(crate) struct Drive {
     stderr: Option<Box<Pump>>,
     exit: Option<RawExit>,
     usage: Option<Usage>,
+    limit_hit: Option<LimitHit>,
     /// What a script writes as errors is output.
     is_merged: bool,
     /// `None` if there are none.
@@ -122,6 +123,7 @@ impl Drive {
             stderr: Pump::new(Stream::Stderr, command, &command.stderr, &buffers),
             exit: None,
             usage: None,
+            limit_hit: None,
             is_merged: command.stderr == Output::Merged,
             limits: (!command.limits.are_none()).then(|| Box::new(command.limits)),
             monitor,
@@ -335,6 +337,9 @@ impl Drive {
                     empty || self.trace.is_some()
                 };
                 self.usage = self.subject.usage();
+                if let (Some(limits), Some(exit)) = (&self.limits, self.exit) {
+                    self.limit_hit = self.subject.limit_hit(exit, limits);
+                }
                 self.lifecycle.swept(empty, now);
             }
         }

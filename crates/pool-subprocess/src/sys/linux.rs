@@ -7,6 +7,7 @@
 //! built.
 
 pub(super) mod cgroup;
+mod controllers;
 mod image;
 mod window;
 

@@ -15,7 +15,6 @@
 //! | [`Polled`], [`Kick`], [`wait`] | poll(2) and a pipe | an event |
 //! | [`is_executable`] | mode bits | – |
 //! | [`private_dir`], [`give_to`] | mode 0700, chown | – |
-//! | [`limit_hit`] | SIGXCPU, SIGXFSZ | – |
 //! | [`exhausted`] | EAGAIN, EMFILE, ENFILE, ENOMEM | memory |
 //! | [`need_tokio_io`] | panics in a runtime without I/O | nothing: no tokio I/O is used |
 
@@ -43,14 +42,12 @@ use crate::spawner::Spawner;
 #[cfg(unix)]
 pub(crate) use unix::{
     Enclosure, Escapee, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains,
-    Source, Watches, escapees, exhausted, give_to, is_executable, limit_hit, need_tokio_io,
-    private_dir, wait,
+    Source, Watches, escapees, exhausted, give_to, is_executable, need_tokio_io, private_dir, wait,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
     Enclosure, Escapee, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains,
-    Source, Watches, escapees, exhausted, give_to, is_executable, limit_hit, need_tokio_io,
-    private_dir, wait,
+    Source, Watches, escapees, exhausted, give_to, is_executable, need_tokio_io, private_dir, wait,
 };
 
 /// What a source is to its child.

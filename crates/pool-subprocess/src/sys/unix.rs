@@ -40,7 +40,6 @@ pub(crate) use self::escapees::{Escapee, escapees};
 ))]
 pub(in crate::sys) use self::guardian::{ENTRY, Entry};
 pub(crate) use self::launch::{Enclosure, Launcher, exhausted};
-pub(crate) use self::limits::limit_hit;
 #[cfg(not(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")

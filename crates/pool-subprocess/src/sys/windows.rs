@@ -35,9 +35,10 @@ use windows_sys::Win32::System::Threading::{
     WT_EXECUTEINWAITTHREAD, WT_EXECUTEONLYONCE, WaitForSingleObject,
 };
 
-pub(crate) use self::job::{Killer, limit_hit};
+pub(crate) use self::job::Killer;
 pub(crate) use self::launch::{Enclosure, Launcher, exhausted};
 use super::{RawExit, Readiness, Role};
+use crate::resource_limits::{LimitHit, ResourceLimits};
 use crate::survivors::Survivor;
 use crate::usage::Usage;
 
@@ -122,6 +123,11 @@ impl Process {
             system_time: time(accounting.TotalKernelTime),
             peak_rss: peak_working_set(&self.child),
         })
+    }
+
+    /// Windows tells of no limit by how a process ends.
+    pub(crate) fn limit_hit(&self, _: RawExit, _: &ResourceLimits) -> Option<LimitHit> {
+        None
     }
 
     /// Kills what the child left behind in its job. Says whether the job is empty now.

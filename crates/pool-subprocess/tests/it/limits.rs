@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pool_subprocess::{
-    Command, LimitHit, Outcome, ResourceLimits, SpawnError, Spawner, SubprocessPool,
+    Cgroups, Command, LimitHit, Outcome, ResourceLimits, SpawnError, Spawner, SubprocessPool,
 };
 
 use crate::leftovers::alone;
@@ -16,8 +16,12 @@ const MIB: u64 = 1 << 20;
 /// Why the limits of a job are not tried here.
 const NOT_HERE: &str = "Wine takes limits of jobs and does not enforce them";
 
+/// Without cgroups, whose limits are those of whole trees: `tree_limits.rs`.
 fn pool(spawner: Spawner) -> SubprocessPool {
-    let builder = SubprocessPool::builder().max_size(2).spawner(spawner);
+    let builder = SubprocessPool::builder()
+        .max_size(2)
+        .spawner(spawner)
+        .cgroups(Cgroups::Off);
     builder.build().expect("the limits are valid")
 }
 

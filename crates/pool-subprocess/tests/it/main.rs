@@ -35,4 +35,6 @@ mod serialised;
 mod slots;
 mod spawner;
 mod texts;
+#[cfg(target_os = "linux")]
+mod tree_limits;
 mod without_runtime;

@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, mkdirat, openat, unlinkat};
 use rustix::process::Resource;
 
+use super::controllers::{Controllers, Meter};
+use crate::resource_limits::{LimitHit, ResourceLimits};
 use crate::sys::Source;
 
 /// How a pool's directory is named, before the host's process id.
@@ -33,6 +35,7 @@ pub(in crate::sys) struct PoolCgroup {
     path: PathBuf,
     /// Locked for as long as the host lives, so that others see whether it does.
     dir: OwnedFd,
+    controllers: Controllers,
     count: AtomicU64,
     /// Those that something still lived in when their time was over.
     left: Mutex<Vec<String>>,
@@ -47,6 +50,7 @@ pub(in crate::sys) struct SlotCgroup {
     /// Open all the time: there may be no descriptor left when there is something to kill.
     kill: OwnedFd,
     was_killed: AtomicBool,
+    meter: Meter,
     pool: Arc<PoolCgroup>,
 }
 
@@ -55,7 +59,11 @@ impl PoolCgroup {
     pub(in crate::sys) fn new(parent: Option<&Path>, max_size: usize) -> Result<Arc<Self>, String> {
         check_descriptors(max_size)?;
         let parent = match parent {
-            Some(parent) => parent.to_owned(),
+            Some(parent) => {
+                // It is given to the pool, with what is at hand in it.
+                Controllers::enable_below(parent);
+                parent.to_owned()
+            }
             None => own_cgroup()?,
         };
         remove_stale(&parent);
@@ -63,12 +71,18 @@ impl PoolCgroup {
             format!("no directory can be made in {}: {error}", parent.display())
         })?;
         let cgroups = Self {
+            controllers: Controllers::enable_below(&path),
             path,
             dir,
             count: AtomicU64::new(0),
             left: Mutex::default(),
         };
         Ok(Arc::new(cgroups))
+    }
+
+    /// What its cgroups can limit and count.
+    pub(in crate::sys) fn controllers(&self) -> Controllers {
+        self.controllers
     }
 
     pub(in crate::sys) fn path(&self) -> &Path {
@@ -90,13 +104,18 @@ impl PoolCgroup {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let name = format!("{prefix}{number}");
         mkdirat(&self.dir, &name, Mode::from_raw_mode(0o755))?;
-        match open(self.dir.as_fd(), &name) {
-            Ok([dir, events, kill]) => Ok(Arc::new(SlotCgroup {
+        let opened = open(self.dir.as_fd(), &name).and_then(|open| {
+            let meter = Meter::new(open[0].as_fd(), self.controllers)?;
+            Ok((open, meter))
+        });
+        match opened {
+            Ok(([dir, events, kill], meter)) => Ok(Arc::new(SlotCgroup {
                 name,
                 dir,
                 events,
                 kill,
                 was_killed: AtomicBool::new(false),
+                meter,
                 pool: Arc::clone(self),
             })),
             Err(error) => {
@@ -124,6 +143,21 @@ impl Drop for PoolCgroup {
 impl SlotCgroup {
     pub(in crate::sys) fn dir(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
+    }
+
+    /// Begins with a child. Returns those of its limits that are not dealt with by this.
+    pub(in crate::sys) fn begin(&self, limits: &ResourceLimits) -> io::Result<ResourceLimits> {
+        self.meter.begin(self.dir(), limits)
+    }
+
+    /// Which limit the child has met.
+    pub(in crate::sys) fn limit_hit(&self) -> Option<LimitHit> {
+        self.meter.limit_hit(self.dir())
+    }
+
+    /// The most memory that its tree had in use, if that is known.
+    pub(in crate::sys) fn peak(&self) -> Option<u64> {
+        self.meter.peak()
     }
 
     /// Kills all members, also those that are being born. Does not wait for their end.

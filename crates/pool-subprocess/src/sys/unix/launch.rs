@@ -99,6 +99,16 @@ impl Launcher {
             Some(Ok(guardian)) => Some(guardian.entry(place.slot)?),
             _ => None,
         };
+        let begin = |cgroup: &Arc<SlotCgroup>| cgroup.begin(launch.limits);
+        let limits = cgroup.as_ref().map(begin).transpose();
+        let limits = limits.map_err(|error| Fault {
+            step: Step::Limits,
+            error,
+        })?;
+        let launch = match &limits {
+            Some(limits) => Launch { limits, ..launch },
+            None => launch,
+        };
         self.starter.start(launch, cgroup, entry)
     }
 
@@ -136,7 +146,11 @@ impl Launcher {
                 (HostDeathTier::Nothing, Some(reason))
             }
         };
+        let controllers = self.cgroups.as_ref().ok();
+        let controllers = controllers.map(|cgroups| cgroups.controllers());
         Containment {
+            limits_tree_memory: controllers.as_ref().is_some_and(|has| has.memory),
+            limits_tree_processes: controllers.as_ref().is_some_and(|has| has.pids),
             tree,
             tree_reason,
             host_death,

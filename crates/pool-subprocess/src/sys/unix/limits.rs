@@ -7,7 +7,7 @@ use crate::resource_limits::{LimitHit, ResourceLimits};
 use crate::sys::RawExit;
 
 /// The limit that this exit tells of.
-pub(crate) fn limit_hit(exit: RawExit, limits: &ResourceLimits) -> Option<LimitHit> {
+pub(super) fn limit_hit(exit: RawExit, limits: &ResourceLimits) -> Option<LimitHit> {
     let RawExit::Signal { signal, .. } = exit else {
         return None;
     };

@@ -4,12 +4,24 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::resource_limits::{LimitHit, ResourceLimits};
 use crate::sys::Source;
+
+/// Those of cgroups that there are not.
+#[derive(Debug)]
+pub(in crate::sys) struct Controllers {
+    pub(in crate::sys) memory: bool,
+    pub(in crate::sys) pids: bool,
+}
 
 #[derive(Debug)]
 pub(in crate::sys) enum PoolCgroup {}
 
 impl PoolCgroup {
+    pub(in crate::sys) fn controllers(&self) -> Controllers {
+        match *self {}
+    }
+
     pub(in crate::sys) fn path(&self) -> &Path {
         match *self {}
     }
@@ -36,6 +48,18 @@ impl SlotCgroup {
     }
 
     pub(in crate::sys) fn is_populated(&self) -> io::Result<bool> {
+        match *self {}
+    }
+
+    pub(in crate::sys) fn begin(&self, _: &ResourceLimits) -> io::Result<ResourceLimits> {
+        match *self {}
+    }
+
+    pub(in crate::sys) fn limit_hit(&self) -> Option<LimitHit> {
+        match *self {}
+    }
+
+    pub(in crate::sys) fn peak(&self) -> Option<u64> {
         match *self {}
     }
 

@@ -10,7 +10,8 @@ use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 use super::escapees::survivor;
 use super::guardian::Entry;
-use super::{SlotCgroup, Source, exit, usage};
+use super::{SlotCgroup, Source, exit, limits, usage};
+use crate::resource_limits::{LimitHit, ResourceLimits};
 use crate::survivors::Survivor;
 use crate::sys::RawExit;
 use crate::usage::Usage;
@@ -171,7 +172,10 @@ impl Process {
                 self.is_reaped = true;
                 // SAFETY: filled in, since a child was reaped.
                 let usage = unsafe { usage.assume_init() };
-                self.usage = Some(usage::of(&usage, self.host_peak));
+                let mut usage = usage::of(&usage, self.host_peak);
+                let peak = self.cgroup.as_ref().and_then(|cgroup| cgroup.peak());
+                usage.peak_rss = peak.or(usage.peak_rss);
+                self.usage = Some(usage);
             }
             _ => {
                 self.is_reaped = true;
@@ -191,6 +195,12 @@ impl Process {
 
     pub(crate) fn killer(&self) -> &Killer {
         &self.killer
+    }
+
+    /// The limit that it has met, as far as that is known for certain.
+    pub(crate) fn limit_hit(&self, exit: RawExit, limits: &ResourceLimits) -> Option<LimitHit> {
+        let of_tree = self.cgroup.as_ref().and_then(|cgroup| cgroup.limit_hit());
+        of_tree.or_else(|| limits::limit_hit(exit, limits))
     }
 
     /// Kills what the child left behind while its own number is still taken, then reaps it. Says whether nothing of its

@@ -23,8 +23,7 @@ use windows_sys::Win32::System::Threading::{
 };
 
 use super::{check, owned};
-use crate::resource_limits::{LimitHit, ResourceLimits};
-use crate::sys::RawExit;
+use crate::resource_limits::ResourceLimits;
 
 /// The exit code of processes that we kill; the one that `taskkill /F` and std give.
 const KILLED: u32 = 1;
@@ -173,9 +172,4 @@ fn job_limits(limits: &ResourceLimits) -> io::Result<JOBOBJECT_EXTENDED_LIMIT_IN
         job.ProcessMemoryLimit = usize::try_from(bytes).unwrap_or(usize::MAX);
     }
     Ok(job)
-}
-
-/// Windows tells of no limit by how a process ends.
-pub(crate) fn limit_hit(_: RawExit, _: &ResourceLimits) -> Option<LimitHit> {
-    None
 }

@@ -55,6 +55,8 @@ impl Launcher {
 
     pub(crate) fn containment(&self) -> Containment {
         Containment {
+            limits_tree_memory: false,
+            limits_tree_processes: true,
             tree: TreeTier::Job,
             tree_reason: None,
             host_death: HostDeathTier::Job,

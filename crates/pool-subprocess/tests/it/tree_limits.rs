@@ -1,0 +1,136 @@
+//! Limits of whole trees: where the kernel has the controllers for it, and a tree that grows while it is killed.
+//!
+//! `cargo xtask uml` runs these on a kernel that has.
+
+use std::time::Duration;
+
+use pool_subprocess::{
+    Command, Containment, LimitHit, Outcome, ResourceLimits, SubprocessPool, Survivors, TreeTier,
+};
+
+use crate::containment::{TIERS, builder};
+use crate::puppets::{puppet, skipped};
+
+const MIB: u64 = 1 << 20;
+
+/// A pool that limits trees as this asks for, if there is one here.
+fn pool(can: impl Fn(&Containment) -> bool) -> Option<SubprocessPool> {
+    let pool = builder("best").max_size(1).build().expect("valid");
+    let containment = pool.containment();
+    if can(&containment) {
+        return Some(pool);
+    }
+    skipped("the controller is not at hand in the host's cgroup");
+    None
+}
+
+/// The processes that have this in their environment.
+fn marked(mark: &str) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").expect("it is there").flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_marked = |pid: &u32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == mark.as_bytes())
+    };
+    pids.filter(is_marked).collect()
+}
+
+async fn run(pool: &SubprocessPool, command: Command) -> Outcome {
+    pool.run(command).await.expect("it runs")
+}
+
+#[tokio::test]
+async fn a_tree_beyond_its_memory_is_killed_as_a_whole() {
+    let Some(pool) = pool(|containment| containment.limits_tree_memory) else {
+        return;
+    };
+    let limits = ResourceLimits::new().memory(64 * MIB);
+    // Each of the two stays below the limit by itself.
+    let script = format!(
+        "{puppet} memory {bytes} & exec {puppet} seq memory {bytes} --then sleep 60",
+        puppet = puppet::path().display(),
+        bytes = 40 * MIB
+    );
+    let both = Command::new("/bin/sh").args(["-c", &script]);
+    let outcome = run(&pool, both.limits(limits)).await;
+    assert_eq!(outcome.signal(), Some(9), "{outcome:?}");
+    assert_eq!(outcome.limit_hit(), Some(LimitHit::Memory), "{outcome:?}");
+    assert_eq!(outcome.cause(), None, "{outcome:?}");
+    assert_eq!(outcome.survivors(), &Survivors::None);
+
+    let alone = puppet(["memory", &(40 * MIB).to_string()]).limits(limits);
+    let outcome = run(&pool, alone).await;
+    assert!(outcome.is_success(), "{outcome:?}");
+    assert_eq!(outcome.limit_hit(), None, "{outcome:?}");
+
+    // The limit is not the next one's.
+    let large = puppet(["memory", &(128 * MIB).to_string()]);
+    let outcome = run(&pool, large).await;
+    assert!(outcome.is_success(), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn the_most_memory_of_a_tree_is_its_own() {
+    let Some(pool) = pool(|containment| containment.limits_tree_memory) else {
+        return;
+    };
+    let peak = |outcome: &Outcome| outcome.usage().and_then(|usage| usage.peak_rss);
+    let large = run(&pool, puppet(["memory", &(100 * MIB).to_string()])).await;
+    let large = peak(&large).expect("the kernel counts it");
+    assert!((100 * MIB..200 * MIB).contains(&large), "{large}");
+    // Before Linux 6.12 it may not be known.
+    let small = run(&pool, puppet(["echo"])).await;
+    assert!(peak(&small).is_none_or(|peak| peak < 50 * MIB), "{small:?}");
+}
+
+#[tokio::test]
+async fn a_fork_bomb_is_bounded_and_ends() {
+    let Some(pool) = pool(|containment| containment.limits_tree_processes) else {
+        return;
+    };
+    let mark = format!("POOL_TEST_BOMB={}", std::process::id());
+    let (name, value) = mark.split_once('=').expect("a variable");
+    // Each of the two goes on until it is refused.
+    let script = "bomb() { sleep 60 & bomb; }; (bomb) & (bomb) & wait";
+    let bomb = Command::new("/bin/sh")
+        .args(["-c", script])
+        .env(name, value)
+        .limits(ResourceLimits::new().processes(50))
+        .timeout(Duration::from_secs(60));
+    let outcome = run(&pool, bomb).await;
+    assert_eq!(outcome.cause(), None, "{outcome:?}");
+    assert_eq!(outcome.limit_hit(), Some(LimitHit::Processes));
+    assert_eq!(marked(&mark), [0; 0]);
+    // The limit is not the next one's.
+    let outcome = run(
+        &pool,
+        puppet(["tree", "0"]).timeout(Duration::from_millis(1)),
+    )
+    .await;
+    assert_eq!(outcome.limit_hit(), None);
+}
+
+/// What is born while its parent is being killed is killed with it, whether it has left the session or not.
+#[tokio::test]
+async fn a_tree_that_grows_while_it_is_killed_is_gone() {
+    for tier in TIERS {
+        for start in ["sleep 60", "setsid sleep 60"] {
+            let pool = builder(tier).build().expect("valid");
+            let mark = format!("POOL_TEST_GROWS={}-{tier}", std::process::id());
+            let (name, value) = mark.split_once('=').expect("a variable");
+            let script = format!("while :; do {start} & done");
+            let command = Command::new("/bin/sh")
+                .args(["-c", &script])
+                .env(name, value)
+                .timeout(Duration::from_millis(150))
+                .grace(Duration::ZERO);
+            let outcome = run(&pool, command).await;
+            assert_eq!(outcome.signal(), Some(9), "{tier}: {outcome:?}");
+            assert_eq!(outcome.survivors(), &Survivors::None, "{tier}");
+            assert_ne!(pool.containment().tree, TreeTier::Group);
+            assert_eq!(marked(&mark), [0; 0], "{tier}");
+        }
+    }
+}
