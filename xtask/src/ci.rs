@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum};
 
 use crate::shell::{Failure, Result, fail};
 use crate::{
-    aarch64_check, deny, docs, instructions, lint, loom, macos_check, msrv, test, tidy, windows,
+    aarch64_check, deny, docs, instructions, lint, loom, macos_check, msrv, test, tidy, uml,
+    windows,
 };
 
 /// Run everything that must pass before a change lands.
@@ -53,6 +54,8 @@ enum Section {
     Loom,
     /// Acquire and release cost no more instructions than before
     Instructions,
+    /// The tests of containment on a kernel with all controllers
+    Uml,
     /// The tests as Windows programs
     Windows,
     /// The libraries type-check for macOS
@@ -113,6 +116,7 @@ impl Section {
             Section::Test => test::run(&test::Options::default()),
             Section::Loom => loom::run(&loom::Options::default()),
             Section::Instructions => instructions::run(&instructions::Options::default()),
+            Section::Uml => uml::run(&uml::Options::default()),
             Section::Windows => windows::run(&windows::Options::default()),
             Section::MacosCheck => macos_check::run(&macos_check::Options::default()),
             Section::Aarch64Check => aarch64_check::run(&aarch64_check::Options::default()),

@@ -20,8 +20,10 @@ mod lint;
 mod loom;
 mod macos_check;
 mod msrv;
+mod soak;
 mod test;
 mod tidy;
+mod uml;
 mod windows;
 
 mod cross;
@@ -53,6 +55,8 @@ enum Command {
     Ci(ci::Options),
     Lint(lint::Options),
     Loom(loom::Options),
+    Soak(soak::Options),
+    Uml(uml::Options),
     Windows(windows::Options),
     MacosCheck(macos_check::Options),
     #[command(name = "aarch64-check")]
@@ -73,6 +77,8 @@ fn main() -> ExitCode {
         Command::Ci(options) => ci::run(&options),
         Command::Lint(options) => lint::run(&options),
         Command::Loom(options) => loom::run(&options),
+        Command::Soak(options) => soak::run(&options),
+        Command::Uml(options) => uml::run(&options),
         Command::Windows(options) => windows::run(&options),
         Command::MacosCheck(options) => macos_check::run(&options),
         Command::Aarch64Check(options) => aarch64_check::run(&options),

@@ -104,9 +104,10 @@ impl Sweeper {
     }
 
     /// What has this mark, which is let be.
-    pub(crate) fn find(mark: &str) -> Survivors {
-        let found = sys::escapees(VARIABLE, &[mark]);
-        Survivors::of(found.into_iter().map(|found| found.survivor).collect())
+    pub(crate) fn find(mark: &str) -> io::Result<Survivors> {
+        let found = sys::escapees(VARIABLE, &[mark])?;
+        let survivors = found.into_iter().map(|found| found.survivor);
+        Ok(Survivors::of(survivors.collect()))
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -123,28 +124,44 @@ impl Sweeper {
             }
             drop(queue);
             let marks: Vec<&str> = requests.iter().map(|request| &*request.mark).collect();
-            let mut found: Vec<Vec<_>> = marks.iter().map(|_| Vec::new()).collect();
-            for escapee in kill_all(&marks) {
-                found[escapee.mark].push(escapee.survivor);
-            }
-            for (request, found) in requests.into_iter().zip(found) {
-                request.worker.finish(Ok(Survivors::of(found)));
+            match kill_all(&marks) {
+                Ok(escapees) => {
+                    let mut found: Vec<Vec<_>> = marks.iter().map(|_| Vec::new()).collect();
+                    for escapee in escapees {
+                        found[escapee.mark].push(escapee.survivor);
+                    }
+                    for (request, found) in requests.into_iter().zip(found) {
+                        request.worker.finish(Ok(Survivors::of(found)));
+                    }
+                }
+                Err(error) => {
+                    for request in requests {
+                        let error = io::Error::new(error.kind(), error.to_string());
+                        request.worker.finish(Err(error));
+                    }
+                }
             }
         }
     }
 }
 
 /// Kills until nothing is found any more; what is found still when the time is over.
-fn kill_all(marks: &[&str]) -> Vec<Escapee> {
+fn kill_all(marks: &[&str]) -> io::Result<Vec<Escapee>> {
     let until = Instant::now() + SWEEP_TIME;
     loop {
         let found = sys::escapees(VARIABLE, marks);
-        if found.is_empty() || until <= Instant::now() {
-            return found;
-        }
-        for escapee in &found {
-            tracing::debug!(survivor = %escapee.survivor, "kills what has left its session");
-            escapee.kill();
+        let is_over = until <= Instant::now();
+        match found {
+            Ok(found) if found.is_empty() || is_over => return Ok(found),
+            Ok(found) => {
+                for escapee in &found {
+                    tracing::debug!(survivor = %escapee.survivor, "kills what has left its session");
+                    escapee.kill();
+                }
+            }
+            // There may be descriptors again in a moment.
+            Err(error) if is_over => return Err(error),
+            Err(_) => {}
         }
         std::thread::sleep(PAUSE);
     }

@@ -36,7 +36,7 @@ impl Aftermath {
             (TreeEnd::Left, _) if policy == TreePolicy::Allow => return Err(Survivors::NotChecked),
             (TreeEnd::Left, Some(trace)) => {
                 let mark = trace.mark.clone();
-                Errand::start("pool-survivors", move || Ok(Sweeper::find(&mark)))
+                Errand::start("pool-survivors", move || Sweeper::find(&mark))
             }
             (TreeEnd::Killed, Some(trace)) => trace.sweeper.sweep(trace.mark.clone()),
             // A clean end is not worth a look at all processes of the machine.

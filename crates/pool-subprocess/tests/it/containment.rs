@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use pool_subprocess::{
-    Builder, Cgroups, HostDeathTier, Spawner, SubprocessPool, Survivors, TreePolicy, TreeTier,
+    Builder, Cause, Cgroups, Command, HostDeathTier, Outcome, Spawner, SubprocessPool, Survivors,
+    TreePolicy, TreeTier,
 };
 
 use crate::puppets::{BACKGROUND_MODES, numbers_after, puppet, skipped};
@@ -32,6 +33,21 @@ fn pool(tier: &str) -> SubprocessPool {
 fn daemon(text: &str) -> u32 {
     let number = text.lines().find_map(|line| line.trim().parse().ok());
     number.unwrap_or_else(|| panic!("no number in {text:?}"))
+}
+
+/// Runs a command that a timeout ends when it has printed all that it prints; with more time if that was too short.
+async fn run_into_timeout(pool: &SubprocessPool, command: Command, lines: usize) -> Outcome {
+    let mut timeout = Duration::from_millis(200);
+    loop {
+        let command = command.clone().timeout(timeout).grace(Duration::ZERO);
+        let outcome = pool.run(command).await.expect("it runs");
+        assert_eq!(outcome.cause(), Some(Cause::Timeout), "{outcome:?}");
+        if outcome.stdout().to_string_lossy().lines().count() == lines {
+            return outcome;
+        }
+        assert!(timeout < PATIENCE, "{outcome:?}");
+        timeout *= 3;
+    }
 }
 
 /// Whether a kill of this pool reaches what has left its session.
@@ -79,10 +95,8 @@ async fn a_timeout_reaches_what_has_left_its_session() {
             if !finds_escapees(&pool) {
                 return;
             }
-            let command = puppet(["seq", "daemonise", "60", "--then", "sleep", "60"])
-                .timeout(Duration::from_millis(500))
-                .grace(Duration::ZERO);
-            let outcome = pool.run(command).await.expect("it runs");
+            let command = puppet(["seq", "daemonise", "60", "--then", "sleep", "60"]);
+            let outcome = run_into_timeout(&pool, command, 1).await;
             let escapee = daemon(&outcome.stdout().to_string_lossy());
             assert_eq!(outcome.survivors(), &Survivors::None, "{tier} {mode}");
             assert!(!puppet::pid_alive(escapee), "{tier} {mode}");
@@ -195,11 +209,9 @@ async fn a_daemon_on_purpose_dies_with_a_killed_command() {
         if !finds_escapees(&pool) {
             return;
         }
-        let command = puppet(["seq", "daemonise", "60", "--then", "sleep", "60"])
-            .tree_policy(TreePolicy::Allow)
-            .timeout(Duration::from_millis(500))
-            .grace(Duration::ZERO);
-        let outcome = pool.run(command).await.expect("it runs");
+        let command = puppet(["seq", "daemonise", "60", "--then", "sleep", "60"]);
+        let command = command.tree_policy(TreePolicy::Allow);
+        let outcome = run_into_timeout(&pool, command, 1).await;
         let daemon = daemon(&outcome.stdout().to_string_lossy());
         assert!(!puppet::pid_alive(daemon), "{tier}");
     }
@@ -211,12 +223,9 @@ async fn trees_side_by_side_do_not_die_together() {
         let pool = pool(tier);
         let mut neighbour = pool.run(puppet(["ready-sleep", "60"])).events();
         let pid = crate::puppets::number_after(&mut neighbour, "ready").await;
-        let tree = puppet(["tree", "2"])
-            .timeout(Duration::from_millis(300))
-            .grace(Duration::ZERO);
-        let outcome = pool.run(tree).await.expect("it runs");
+        let outcome = run_into_timeout(&pool, puppet(["tree", "2"]), 3).await;
         let tree = numbers_after(&outcome.stdout().to_string_lossy(), "pid");
-        assert!(!tree.is_empty(), "{tier}");
+        assert_eq!(tree.len(), 3, "{tier}");
         assert!(!tree.iter().any(|pid| puppet::pid_alive(*pid)), "{tier}");
         assert!(puppet::pid_alive(pid), "{tier}");
     }

@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio as StdStdio;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
@@ -29,10 +30,21 @@ use crate::sys::{Fault, Launch, Place, Spawned, Stdio, Step, Wanted, start};
 pub(crate) struct Launcher {
     starter: Arc<Starter>,
     cgroups: Result<Arc<PoolCgroup>, String>,
-    /// Started with the first child. `None`: none is wanted, or needed.
-    guardian: OnceLock<Result<Guardian, String>>,
+    guardian: OnceLock<Guardian>,
     wants_guardian: bool,
+    /// Held while one is started: the last failure to.
+    no_guardian: Mutex<Option<Failure>>,
 }
+
+/// That no guardian could be started.
+#[derive(Debug)]
+struct Failure {
+    at: Instant,
+    reason: String,
+}
+
+/// How long starts go without a guardian before one is tried again.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a slot has for its children, one after the other.
 #[derive(Debug, Default)]
@@ -68,18 +80,20 @@ impl Launcher {
             cgroups,
             guardian: OnceLock::new(),
             wants_guardian: wanted.guardian && !is_init(),
+            no_guardian: Mutex::default(),
         })
     }
 
     /// What a new slot has.
     pub(crate) fn enclosure(&self) -> Enclosure {
-        let Ok(cgroups) = &self.cgroups else {
-            return Enclosure::default();
+        // If there is none now, each start tries once more.
+        let cgroup = |cgroups: &Arc<PoolCgroup>| {
+            cgroups
+                .slot()
+                .inspect_err(|error| tracing::debug!(%error, "a slot has no cgroup yet"))
+                .ok()
         };
-        let cgroup = cgroups.slot().inspect_err(
-            |error| tracing::warn!(%error, "a slot has no cgroup: its children have a group only"),
-        );
-        Enclosure(cgroup.ok())
+        Enclosure(self.cgroups.as_ref().ok().and_then(cgroup))
     }
 
     /// Starts a program, in a slot if there is a place.
@@ -92,13 +106,15 @@ impl Launcher {
             return self.starter.start(launch, None, None);
         };
         let cgroup = match (&self.cgroups, &place.enclosure.0) {
-            (Ok(cgroups), Some(_)) if place.may_leave => Some(cgroups.apart()?),
-            (_, cgroup) => cgroup.clone(),
+            (Err(_), _) => None,
+            (Ok(cgroups), _) if place.may_leave => Some(cgroups.apart()?),
+            (Ok(_), Some(cgroup)) => Some(Arc::clone(cgroup)),
+            // Rather no child than one that can get away.
+            (Ok(cgroups), None) => Some(cgroups.slot()?),
         };
-        let entry = match self.guardian() {
-            Some(Ok(guardian)) => Some(guardian.entry(place.slot)?),
-            _ => None,
-        };
+        let guardian = self.guardian();
+        let entry = guardian.map(|guardian| guardian.entry(place.slot));
+        let entry = entry.transpose()?;
         let begin = |cgroup: &Arc<SlotCgroup>| cgroup.begin(launch.limits);
         let limits = cgroup.as_ref().map(begin).transpose();
         let limits = limits.map_err(|error| Fault {
@@ -117,17 +133,45 @@ impl Launcher {
         cfg!(target_os = "linux") && self.cgroups.is_err()
     }
 
-    fn guardian(&self) -> Option<&Result<Guardian, String>> {
-        let start = || {
+    /// Started with the first child; if that fails, tried again with a later one.
+    fn guardian(&self) -> Option<&Guardian> {
+        if let Some(guardian) = self.guardian.get() {
+            return Some(guardian);
+        }
+        if !self.wants_guardian {
+            return None;
+        }
+        let mut failed = None;
+        let mut failure = self.no_guardian();
+        let is_recent = |failure: &Failure| failure.at.elapsed() < PATIENCE;
+        if self.guardian.get().is_none() && !failure.as_ref().is_some_and(is_recent) {
             let cgroup = self.cgroups.as_ref().ok();
             let cgroup = cgroup.map(|cgroups| cgroups.path().to_owned());
-            Guardian::start(Arc::clone(&self.starter), cgroup).map_err(|error| {
-                tracing::warn!(%error, "no guardian: the children of a killed host run on");
-                format!("no guardian could be started: {error}")
-            })
-        };
-        self.wants_guardian
-            .then(|| self.guardian.get_or_init(start))
+            match Guardian::start(Arc::clone(&self.starter), cgroup) {
+                Ok(guardian) => {
+                    let _ = self.guardian.set(guardian);
+                    *failure = None;
+                }
+                Err(error) => {
+                    *failure = Some(Failure {
+                        at: Instant::now(),
+                        reason: format!("no guardian could be started: {error}"),
+                    });
+                    failed = Some(error);
+                }
+            }
+        }
+        drop(failure);
+        if let Some(error) = failed {
+            tracing::warn!(%error, "no guardian: the children of a killed host run on");
+        }
+        self.guardian.get()
+    }
+
+    fn no_guardian(&self) -> MutexGuard<'_, Option<Failure>> {
+        self.no_guardian
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a kill reaches, and what becomes of the children of a dead host.
@@ -138,11 +182,12 @@ impl Launcher {
             Err(reason) => (TreeTier::Group, Some(reason.clone())),
         };
         let (host_death, host_death_reason) = match self.guardian() {
-            Some(Ok(_)) => (HostDeathTier::Guardian, None),
-            Some(Err(reason)) => (HostDeathTier::Nothing, Some(reason.clone())),
+            Some(_) => (HostDeathTier::Guardian, None),
             None if is_init() => (HostDeathTier::PidNamespace, None),
             None => {
-                let reason = "the guardian is turned off".to_owned();
+                let failure = self.no_guardian();
+                let reason = failure.as_ref().map(|failure| failure.reason.clone());
+                let reason = reason.unwrap_or_else(|| "the guardian is turned off".to_owned());
                 (HostDeathTier::Nothing, Some(reason))
             }
         };
@@ -160,7 +205,7 @@ impl Launcher {
 
     /// The guardian's process, if it lives.
     pub(crate) fn guardian_pid(&self) -> Option<u32> {
-        self.guardian.get()?.as_ref().ok()?.pid()
+        self.guardian.get()?.pid()
     }
 }
 

@@ -1,0 +1,87 @@
+//! Hosts that are killed while their pools work.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum as _;
+use fastrand::Rng;
+use pool_subprocess::TreeTier;
+
+use crate::act::Act;
+use crate::census::Census;
+use crate::plan::Tier;
+
+/// The variable that makes a program a host: a tier, a seed and a mark.
+const ENV: &str = "POOL_SOAK_HOST";
+
+/// If this process is to be a host, is one until it is killed.
+///
+/// # Panics
+/// If it is told nonsense, or its pool cannot be built.
+pub fn serve() {
+    let Ok(told) = std::env::var(ENV) else {
+        return;
+    };
+    let [tier, seed, mark] = told.splitn(3, ' ').collect::<Vec<_>>()[..] else {
+        panic!("{told:?}");
+    };
+    let tier = Tier::from_str(tier, true).expect("a tier");
+    let seed = seed.parse().expect("a seed");
+    let pool = tier.builder().max_size(8).build().expect("a pool");
+    // What has left its session is a dead host's only where the system keeps it together.
+    let leaves = matches!(pool.containment().tree, TreeTier::Cgroup | TreeTier::Job);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let mark = Arc::new(mark.to_owned());
+        let mut random = Rng::with_seed(seed);
+        let mut workers = Vec::new();
+        for _ in 0..12 {
+            let (pool, mark, mut random) = (pool.clone(), Arc::clone(&mark), random.fork());
+            workers.push(tokio::spawn(async move {
+                loop {
+                    let act = Act::draw(&mut random, leaves);
+                    act.perform(&pool, &mark).await;
+                }
+            }));
+        }
+        println!("ready");
+        for worker in workers {
+            let _ = worker.await;
+        }
+    });
+}
+
+/// Starts a host, kills it, and looks at what is left.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a host is to be killed, and not to be ended well"
+)]
+pub(crate) fn kill(program: &Path, tier: Tier, seed: u64) -> Result<(), String> {
+    if tier == Tier::Std && cfg!(unix) {
+        // Its children are known to the guardian only a moment after their start, which is documented.
+        return Ok(());
+    }
+    let mark = format!("{}-host", crate::epoch::mark(seed));
+    let census = Census::before(&mark);
+    let name = tier.to_possible_value().ok_or("a tier has a name")?;
+    let mut host = Command::new(program)
+        .env(ENV, format!("{} {seed} {mark}", name.get_name()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let output = host.stdout.take().ok_or("no output")?;
+    let mut line = String::new();
+    let read = BufReader::new(output).read_line(&mut line);
+    let after = Duration::from_micros(Rng::with_seed(seed).u64(..300_000));
+    // This is the chance: when it is killed is what the seed draws.
+    std::thread::sleep(after);
+    let killed = host.kill();
+    let ended = host.wait();
+    read.and(killed)
+        .and(ended)
+        .map_err(|error| error.to_string())?;
+    census.check_dead(host.id())
+}
