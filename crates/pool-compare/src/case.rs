@@ -8,6 +8,9 @@ use crate::contender::{Contender, Task};
 /// Passed, or not, and why.
 type Verdict = Result<String, String>;
 
+/// What an error begins with that says only that this cannot be tried here.
+pub(crate) const SKIPPED: &str = "skipped: ";
+
 /// How long something may take that is to happen at once.
 const SOON: Duration = Duration::from_secs(2);
 
@@ -39,8 +42,13 @@ macro_rules! cases {
 cases! {
     LeakedPipe "leaked-pipe" "1 a run ends with its program, though a grandchild holds the pipe" leaked_pipe;
     UnreadOutput "unread-output" "2 a child that is waited for before its output is read ends" unread_output;
+    TimeoutLeader "timeout-leader" "a timeout ends the program" timeout_leader;
     TimeoutTree "timeout-tree" "3 a timeout ends the whole tree" timeout_tree;
     DropTree "drop-tree" "4 a dropped handle ends the whole tree" drop_tree;
+    Escapee "escapee" "5 a timeout ends what has left its session" escapee;
+    LeftDaemon "left-daemon" "6 what a finished command leaves running is ended" left_daemon;
+    HostKilled "host-killed" "7 a killed host takes the whole tree along" host_killed;
+    DroppedRuntime "dropped-runtime" "a dropped runtime ends the whole tree" dropped_runtime;
     DeadThread "dead-thread" "8 a child outlives the thread that started it" dead_thread;
     TermIgnored "term-ignored" "9 who ignores the request to end is killed, and both are told" term_ignored;
     Stopped "stopped" "10 a stopped child hears the request to end" stopped;
@@ -112,21 +120,98 @@ async fn tree<C: Contender>(contender: &C) -> Result<(C::Child, Vec<u32>), Strin
     Ok((child, pids))
 }
 
-fn timeout_tree<C: Contender>() -> Verdict {
+/// The pid that a script writes into a file, after a timeout has ended it.
+fn pid_after_timeout<C: Contender>(script: impl FnOnce(&str) -> String) -> Result<u32, String> {
     runtime().block_on(async {
-        let dir = std::env::temp_dir().join(format!("compare-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).map_err(|error| error.to_string())?;
-        let script = format!("sleep 30 & echo pid $! > {}/pid; wait", dir.display());
-        let mut task = Task::shell(&script);
+        let path = std::env::temp_dir().join(format!("compare-{}", std::process::id()));
+        let mut task = Task::shell(&script(&path.display().to_string()));
         task.timeout = Some(Duration::from_millis(500));
         let ended = C::new().output(task).await;
-        let said = std::fs::read_to_string(dir.join("pid")).unwrap_or_default();
-        let _ = std::fs::remove_dir_all(&dir);
+        let said = std::fs::read_to_string(&path).unwrap_or_default();
+        let _ = std::fs::remove_file(&path);
         if ended.is_ok() {
             return Err("the timeout was not told".into());
         }
-        is_gone(&[number_after("pid", &said)?])
+        let pid = said.trim().parse();
+        pid.map_err(|_| format!("wrote {said:?}"))
     })
+}
+
+fn timeout_leader<C: Contender>() -> Verdict {
+    let script = |path: &str| format!("echo $$ > {path}; exec sleep 30");
+    is_gone(&[pid_after_timeout::<C>(script)?])
+}
+
+fn timeout_tree<C: Contender>() -> Verdict {
+    let script = |path: &str| format!("sleep 30 & echo $! > {path}; wait");
+    is_gone(&[pid_after_timeout::<C>(script)?])
+}
+
+fn escapee<C: Contender>() -> Verdict {
+    let puppet = puppet::path();
+    let script = |path: &str| format!("{} daemonise 30 > {path}; sleep 30", puppet.display());
+    is_gone(&[pid_after_timeout::<C>(script)?])
+}
+
+fn left_daemon<C: Contender>() -> Verdict {
+    runtime().block_on(async {
+        let contender = C::new();
+        let output = contender.output(Task::puppet(["daemonise", "30"])).await?;
+        let output = String::from_utf8_lossy(&output);
+        let pid = output.trim().parse();
+        is_gone(&[pid.map_err(|_| format!("printed {output:?}"))?])
+    })
+}
+
+/// In a process of its own: runs a tree, and waits to be killed.
+pub(crate) fn be_a_host<C: Contender>() -> Verdict {
+    runtime().block_on(async {
+        let contender = C::new();
+        let (_child, pids) = tree(&contender).await?;
+        for pid in pids {
+            println!("pid {pid}");
+        }
+        std::future::pending().await
+    })
+}
+
+fn host_killed<C: Contender>() -> Verdict {
+    use std::io::BufRead as _;
+
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut host = std::process::Command::new(own)
+        .args(["cell", HOST, C::NAME])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let output = host.stdout.take().ok_or("no output")?;
+    let mut pids = Vec::new();
+    for line in std::io::BufReader::new(output).lines().take(3) {
+        let line = line.map_err(|error| error.to_string())?;
+        pids.push(number_after("pid", &line)?);
+    }
+    let killed = host.kill().and_then(|()| host.wait());
+    killed.map_err(|error| error.to_string())?;
+    is_gone(&pids)
+}
+
+/// The name of what [`be_a_host`] does, as that of a case.
+pub(crate) const HOST: &str = "host";
+
+fn dropped_runtime<C: Contender>() -> Verdict {
+    let runtime = runtime();
+    let contender = C::new();
+    let pids = runtime.block_on(async {
+        let (child, pids) = tree(&contender).await?;
+        // Held by a task, as most are.
+        tokio::spawn(async move {
+            let _child = child;
+            std::future::pending::<()>().await;
+        });
+        Ok::<_, String>(pids)
+    })?;
+    drop(runtime);
+    is_gone(&pids)
 }
 
 fn drop_tree<C: Contender>() -> Verdict {
@@ -252,7 +337,7 @@ fn reused_pid<C: Contender>() -> Verdict {
         contender.wait(&mut child).await?;
         for _ in 0..100 {
             std::fs::write(LAST_PID, (pid - 1).to_string()).map_err(|error| {
-                format!("only the superuser can give a number out again: {error}")
+                format!("{SKIPPED}{error}: only the superuser can give a number out again")
             })?;
             let mut heir = std::process::Command::new("/bin/sh");
             heir.args(["-c", "read line; exit 5"])

@@ -48,7 +48,9 @@ impl Task {
 
 /// A way to run programs. Errors are what its user would see.
 pub(crate) trait Contender {
-    type Child: Send;
+    const NAME: &str;
+
+    type Child: Send + 'static;
 
     fn new() -> Self;
 

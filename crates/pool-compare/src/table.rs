@@ -36,15 +36,28 @@ enum Cell {
 }
 
 /// The columns, ours first.
-const CONTENDERS: [&str; 4] = ["ours", "tokio", "process-wrap", "python"];
+const CONTENDERS: [&str; 5] = ["ours", "tokio", "process-wrap", "python", "execa"];
 
 /// Longer than any contender that does not hang takes for any cell.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The variable that names a directory with execa installed in it.
+const EXECA_DIR: &str = "POOL_COMPARE_EXECA";
+
 /// What came of one cell.
 struct Verdict {
-    passes: bool,
+    /// `None`: not tried here.
+    passes: Option<bool>,
     text: String,
+}
+
+impl Verdict {
+    fn not_here(what: &str) -> Self {
+        Self {
+            passes: None,
+            text: format!("there is no {what} here"),
+        }
+    }
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -86,7 +99,7 @@ fn compare(options: &Options) -> Result<bool, Box<dyn Error>> {
     } else {
         print_plain(&rows);
     }
-    Ok(rows.iter().all(|(_, row)| row[0].passes))
+    Ok(rows.iter().all(|(_, row)| row[0].passes != Some(false)))
 }
 
 /// The interpreter that `python3` stands for.
@@ -103,6 +116,16 @@ fn python(pool: &SubprocessPool) -> Option<PathBuf> {
     Some(path.into())
 }
 
+/// The script, beside the package that it imports.
+fn execa() -> std::io::Result<Option<PathBuf>> {
+    let Some(dir) = std::env::var_os(EXECA_DIR).map(PathBuf::from) else {
+        return Ok(None);
+    };
+    let script = dir.join("execa.mjs");
+    std::fs::write(&script, include_str!("contender/execa.mjs"))?;
+    Ok(Some(script))
+}
+
 fn verdict(
     pool: &SubprocessPool,
     case: Case,
@@ -110,12 +133,16 @@ fn verdict(
     python: Option<&Path>,
 ) -> Result<Verdict, Box<dyn Error>> {
     let cell: Vec<OsString> = match (contender, python) {
-        ("python", None) => {
-            return Ok(Verdict {
-                passes: false,
-                text: "there is no Python here".into(),
-            });
-        }
+        ("python", None) => return Ok(Verdict::not_here("Python")),
+        ("execa", _) => match execa()? {
+            Some(script) => vec![
+                "node".into(),
+                script.into(),
+                case.name().into(),
+                puppet::path().into(),
+            ],
+            None => return Ok(Verdict::not_here("execa")),
+        },
         ("python", Some(python)) => vec![
             python.into(),
             "-c".into(),
@@ -144,11 +171,11 @@ fn verdict(
     Ok(match said.lines().find_map(parse) {
         Some(verdict) => verdict,
         None if outcome.timed_out() => Verdict {
-            passes: false,
+            passes: Some(false),
             text: format!("hangs for more than {} s", TIMEOUT.as_secs()),
         },
         None => Verdict {
-            passes: false,
+            passes: Some(false),
             text: format!(
                 "{}: {}",
                 outcome.summary(),
@@ -162,8 +189,9 @@ fn verdict(
 fn parse(line: &str) -> Option<Verdict> {
     let (verdict, text) = line.split_once(": ")?;
     let passes = match verdict {
-        "passes" => true,
-        "fails" => false,
+        "passes" => Some(true),
+        "fails" => Some(false),
+        "skipped" => None,
         _ => return None,
     };
     let text = text.to_owned();
@@ -171,7 +199,11 @@ fn parse(line: &str) -> Option<Verdict> {
 }
 
 fn mark(verdict: &Verdict) -> &'static str {
-    if verdict.passes { "yes" } else { "no" }
+    match verdict.passes {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "–",
+    }
 }
 
 fn print_plain(rows: &[(Case, Vec<Verdict>)]) {
@@ -209,7 +241,7 @@ fn print_markdown(rows: &[(Case, Vec<Verdict>)]) {
         let instead: Vec<String> = CONTENDERS
             .iter()
             .zip(row)
-            .filter(|(_, verdict)| !verdict.passes)
+            .filter(|(_, verdict)| verdict.passes == Some(false))
             .map(|(contender, verdict)| format!("{contender}: {}", verdict.text))
             .collect();
         if !instead.is_empty() {

@@ -37,6 +37,8 @@ fn text(error: &dyn std::error::Error) -> String {
 }
 
 impl Contender for Ours {
+    const NAME: &str = "ours";
+
     type Child = Child;
 
     fn new() -> Self {

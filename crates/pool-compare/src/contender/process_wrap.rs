@@ -35,6 +35,8 @@ pub(crate) struct Running {
 }
 
 impl Contender for ProcessWrap {
+    const NAME: &str = "process-wrap";
+
     type Child = Running;
 
     fn new() -> Self {

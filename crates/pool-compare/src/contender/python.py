@@ -11,6 +11,9 @@ import time
 SOON = 2.0
 PIPE = subprocess.PIPE
 PUPPET = sys.argv[2]
+with open("/proc/self/cmdline") as words:
+    # What follows "-c": this text.
+    SOURCE = words.read().split("\0")[2]
 
 
 class Fails(Exception):
@@ -79,17 +82,60 @@ async def unread_output():
     return "it ended"
 
 
-async def timeout_tree():
+async def pid_after_timeout(script):
     path = f"/tmp/compare-python-{os.getpid()}"
     try:
-        await output("/bin/sh", "-c", f"sleep 30 & echo $! > {path}; wait", timeout=0.5)
+        await output("/bin/sh", "-c", script.format(path=path), timeout=0.5)
         raise Fails("the timeout was not told")
     except asyncio.TimeoutError:
         pass
     with open(path) as said:
         pid = int(said.read())
     os.unlink(path)
-    return need_gone([pid])
+    return pid
+
+
+async def timeout_leader():
+    return need_gone([await pid_after_timeout("echo $$ > {path}; exec sleep 30")])
+
+
+async def timeout_tree():
+    return need_gone([await pid_after_timeout("sleep 30 & echo $! > {path}; wait")])
+
+
+async def escapee():
+    return need_gone([await pid_after_timeout(PUPPET + " daemonise 30 > {path}; sleep 30")])
+
+
+async def left_daemon():
+    return need_gone([int(await output(PUPPET, "daemonise", "30"))])
+
+
+def host_killed():
+    host = subprocess.Popen([sys.executable, "-c", SOURCE, "host", PUPPET], stdout=PIPE)
+    pids = [int(host.stdout.readline().split()[1]) for _ in range(3)]
+    host.kill()
+    host.wait()
+    return need_gone(pids)
+
+
+async def host():
+    child = await start(PUPPET, "tree", "2")
+    for _ in range(3):
+        print("pid", await number_after(child, "pid"), flush=True)
+    await asyncio.sleep(60)
+
+
+def dropped_runtime():
+    pids = []
+
+    async def leave():
+        child = await start(PUPPET, "tree", "2")
+        pids.extend([await number_after(child, "pid") for _ in range(3)])
+        asyncio.get_running_loop().kept = asyncio.ensure_future(child.wait())
+
+    asyncio.run(leave())
+    return need_gone(pids)
 
 
 async def drop_tree():

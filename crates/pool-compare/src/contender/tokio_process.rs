@@ -33,6 +33,8 @@ pub(crate) struct Running {
 }
 
 impl Contender for TokioProcess {
+    const NAME: &str = "tokio";
+
     type Child = Running;
 
     fn new() -> Self {
