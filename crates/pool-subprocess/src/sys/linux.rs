@@ -22,7 +22,7 @@ use std::time::Duration;
 use self::cgroup::{PoolCgroup, SlotCgroup};
 use self::image::Image;
 use self::window::{Failure, Plan, Stack};
-use super::unix::{self, Entry, Process};
+use super::unix::{self, Entry, Grouping, Process};
 use super::{Fault, Launch, Spawned, Stdio, Step};
 use crate::identity::Identity;
 use crate::resource_limits::ResourceLimits;
@@ -229,8 +229,7 @@ impl Workspace {
         let nice = launch.limits.nice.as_ref();
         let (argv, envp) = (image.argv.pointers(), image.envp.pointers());
         let highest = self.highest();
-        // A session has no terminal. Whoever shares the host's input may need it.
-        let session = !matches!(launch.streams[0], Stdio::Inherit);
+        let grouping = Grouping::with_input(&launch.streams[0]);
         let (table, table_at) = entry.as_ref().map_or((-1, 0), Entry::place);
         let plan = || Plan {
             cgroup: cgroup.as_ref().map(|cgroup| cgroup.dir().as_raw_fd()),
@@ -238,9 +237,10 @@ impl Workspace {
             table_at,
             close_from: highest + 1,
             streams,
-            session,
+            grouping,
             ignored,
-            terminal: session && matches!(launch.streams[1], Stdio::Pty { .. }),
+            terminal: grouping == Grouping::Session
+                && matches!(launch.streams[1], Stdio::Pty { .. }),
             limits: limits.as_ptr(),
             limit_count: limits.len(),
             nice: nice.map_or(std::ptr::null(), std::ptr::from_ref),
@@ -258,7 +258,7 @@ impl Workspace {
             errno: AtomicI32::new(0),
         };
         let born = patiently(|| window::start(&plan(), &mut self.stack))?;
-        let process = Process::new(born.pid, born.pidfd, cgroup, entry.take());
+        let process = Process::new(born.pid, born.pidfd, grouping, cgroup, entry.take());
         Ok(unix::spawned(process, ours))
     }
 

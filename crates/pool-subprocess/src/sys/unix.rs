@@ -34,11 +34,6 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 pub(crate) use self::escapees::{Escapee, escapees};
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
-pub(in crate::sys) use self::guardian::{ENTRY, Entry};
 pub(crate) use self::launch::{Enclosure, Launcher, exhausted};
 #[cfg(not(all(
     target_os = "linux",
@@ -46,6 +41,14 @@ pub(crate) use self::launch::{Enclosure, Launcher, exhausted};
 )))]
 use self::no_cgroup::{PoolCgroup, SlotCgroup};
 pub(crate) use self::process::{Killer, Process, Remains};
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub(in crate::sys) use self::{
+    guardian::{ENTRY, Entry},
+    process::Grouping,
+};
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")

@@ -1,6 +1,6 @@
 //! A host that is killed takes its children along: a host is another run of this test program.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -16,24 +16,35 @@ const TIER: &str = "POOL_TEST_HOST_TIER";
 const GUARDIAN: &str = "POOL_TEST_HOST_GUARDIAN";
 
 /// A host that runs a tree, and what it said.
-struct Host {
-    process: Child,
-    #[cfg_attr(
-        not(target_os = "linux"),
-        expect(dead_code, reason = "it is not asked again")
-    )]
+pub(crate) struct Host {
+    pub(crate) process: Child,
     output: BufReader<ChildStdout>,
     /// The tree, and a process that has left its session.
-    tree: Vec<u32>,
+    pub(crate) tree: Vec<u32>,
     escapee: u32,
-    guardian: Option<u32>,
+    pub(crate) guardian: Option<u32>,
     containment: String,
 }
 
 impl Host {
     fn start(tier: &str, guardian: bool) -> Self {
+        Self::run(tier, guardian, |_| {})
+    }
+
+    /// In a process group of its own, as a shell puts it.
+    #[cfg(unix)]
+    pub(crate) fn start_in_group(tier: &str) -> Self {
+        use std::os::unix::process::CommandExt as _;
+        Self::run(tier, true, |command| {
+            command.process_group(0);
+        })
+    }
+
+    fn run(tier: &str, guardian: bool, change: impl FnOnce(&mut Command)) -> Self {
         let this = std::env::current_exe().expect("a path");
-        let mut process = Command::new(this)
+        let mut command = Command::new(this);
+        change(&mut command);
+        let mut process = command
             .args([
                 "--exact",
                 "host_death::be_a_host",
@@ -67,7 +78,15 @@ impl Host {
         }
     }
 
-    fn all_live(&self) -> bool {
+    /// What it says to a word.
+    #[cfg_attr(windows, expect(dead_code, reason = "there is nothing to ask"))]
+    pub(crate) fn ask(&mut self, word: &str) -> Option<u32> {
+        let mut input = self.process.stdin.as_ref().expect("piped");
+        writeln!(input, "{word}").expect("it reads");
+        parse_after(&line(&mut self.output), word)
+    }
+
+    pub(crate) fn all_live(&self) -> bool {
         self.tree.iter().all(|pid| puppet::pid_alive(*pid))
     }
 
@@ -178,7 +197,6 @@ fn without_a_guardian_they_run_on_and_the_tier_says_so() {
 #[cfg(target_os = "linux")]
 mod on_linux {
     use std::fs;
-    use std::io::Write as _;
 
     use super::*;
 
@@ -192,9 +210,7 @@ mod on_linux {
             assert_eq!(name.trim(), "pool-guardian");
             puppet::kill(first).expect("it lives");
             let second = loop {
-                let mut input = host.process.stdin.as_ref().expect("piped");
-                input.write_all(b"guardian\n").expect("it reads");
-                let told = parse_after(&line(&mut host.output), "guardian").expect("a number");
+                let told = host.ask("guardian").expect("a number");
                 if told != 0 && told != first {
                     break told;
                 }

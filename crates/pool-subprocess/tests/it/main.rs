@@ -19,6 +19,8 @@ mod environment;
 mod failure_modes;
 mod host_death;
 mod input;
+#[cfg(target_os = "linux")]
+mod job_control;
 mod leftovers;
 mod limits;
 mod modes;

@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::sys::Step;
-use crate::sys::unix::ENTRY;
 use crate::sys::unix::limits::RawLimit;
+use crate::sys::unix::{ENTRY, Grouping};
 
 /// What the child is to do. It reads this in the host's memory, and writes the last two fields only.
 #[repr(C)]
@@ -29,8 +29,7 @@ pub(super) struct Plan {
     pub(super) close_from: c_int,
     /// What becomes of descriptors 0, 1 and 2; a stream that is its own number stays as it is.
     pub(super) streams: [RawFd; 3],
-    /// A session of its own, and not only a group.
-    pub(super) session: bool,
+    pub(super) grouping: Grouping,
     /// Real-time signals that the host ignored when the pool was built, as a mask.
     pub(super) ignored: u64,
     /// Its output is the session's terminal.
@@ -213,15 +212,17 @@ unsafe extern "C" fn child(plan: *const Plan) -> ! {
 /// Up to the program's execution; where it failed, and why.
 #[inline(always)]
 unsafe fn prepare(plan: &Plan) -> (c_int, c_int) {
-    let group = if plan.session {
-        libc::SYS_setsid
-    } else {
-        libc::SYS_setpgid
+    let group = match plan.grouping {
+        Grouping::Session => Some(libc::SYS_setsid),
+        Grouping::Group => Some(libc::SYS_setpgid),
+        Grouping::Hosts => None,
     };
-    // SAFETY: makes a group of this process, which is the only one in it.
-    let result = unsafe { call(group, [0, 0, 0, 0]) };
-    if result < 0 {
-        return (GROUPED, errno(result));
+    if let Some(group) = group {
+        // SAFETY: makes a group of this process, which is the only one in it.
+        let result = unsafe { call(group, [0, 0, 0, 0]) };
+        if result < 0 {
+            return (GROUPED, errno(result));
+        }
     }
     if plan.table >= 0 {
         // SAFETY: as this function's caller promises.

@@ -9,7 +9,8 @@ if [ -n "$1" ]; then
     done
 fi
 while read -r group; do
-    [ -n "$group" ] && kill -s KILL -- "-$group"
+    # A child that shares the host's terminal leads no group.
+    [ -n "$group" ] && { kill -s KILL -- "-$group" || kill -s KILL "$group"; }
 done <&1
 [ -n "$1" ] || exit 0
 for _ in 1 2 3 4 5 6 7 8 9 10; do

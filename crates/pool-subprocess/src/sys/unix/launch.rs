@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Pid;
 
 use super::exit::exit_descriptor;
 use super::guardian::{Entry, Guardian};
+use super::process::Grouping;
 use super::{PoolCgroup, Process, SlotCgroup, limits, pipe, pty, spawned};
 use crate::containment::{Cgroups, Containment, HostDeathTier, TreeTier};
 use crate::identity::Identity;
@@ -324,8 +325,11 @@ fn spawn_by_std(launch: Launch<'_>, entry: Option<Entry>) -> Result<Spawned, Fau
         (stdout, stderr, ours) = merge(stdout)?;
         own_output = own_output.or(ours);
     }
-    // A session has no terminal. Whoever shares the host's input may need it.
-    let has_session = has_terminal && !matches!(stdin, Stdio::Inherit);
+    let grouping = match Grouping::with_input(&stdin) {
+        // std makes none, but for what has a terminal to itself.
+        Grouping::Session if !has_terminal => Grouping::Group,
+        grouping => grouping,
+    };
     let [stdin, stdout, stderr] = [stdin, stdout, stderr].map(std_stdio);
     let identity = *launch.identity;
     let is_root = rustix::process::geteuid().is_root();
@@ -333,11 +337,15 @@ fn spawn_by_std(launch: Launch<'_>, entry: Option<Entry>) -> Result<Spawned, Fau
         let (step, error) = (Step::Identity, io::ErrorKind::PermissionDenied.into());
         return Err(Fault { step, error });
     }
-    if has_session {
+    match grouping {
         // SAFETY: system calls only.
-        unsafe { command.pre_exec(take_terminal) };
-    } else {
-        command.process_group(0);
+        Grouping::Session => unsafe {
+            command.pre_exec(take_terminal);
+        },
+        Grouping::Group => {
+            command.process_group(0);
+        }
+        Grouping::Hosts => {}
     }
     if !wanted.are_none() || !identity.is_hosts() {
         let (raw, nice) = (limits::raw_limits(&wanted), wanted.nice);
@@ -356,10 +364,10 @@ fn spawn_by_std(launch: Launch<'_>, entry: Option<Entry>) -> Result<Spawned, Fau
         let _ = entry.write(pid);
     }
     let process = match exit_descriptor(pid) {
-        Ok(exit) => Process::new(pid, exit, None, entry),
+        Ok(exit) => Process::new(pid, exit, grouping, None, entry),
         Err(error) => {
             // Without a way to learn of its end the child cannot be kept.
-            let _ = kill_process_group(pid, Signal::KILL);
+            let _ = child.kill();
             let _ = child.wait();
             return Err(error.into());
         }

@@ -6,20 +6,21 @@ use std::os::fd::OwnedFd;
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 
 use super::escapees::survivor;
 use super::guardian::Entry;
 use super::{SlotCgroup, Source, exit, limits, usage};
 use crate::resource_limits::{LimitHit, ResourceLimits};
 use crate::survivors::Survivor;
-use crate::sys::RawExit;
+use crate::sys::{RawExit, Stdio};
 use crate::usage::Usage;
 
-/// A child that leads a process group, until it is reaped.
+/// A child, which leads a process group unless it shares the host's terminal, until it is reaped.
 #[derive(Debug)]
 pub(crate) struct Process {
     pid: Pid,
+    leads_group: bool,
     exit: OwnedFd,
     killer: Killer,
     cgroup: Option<Arc<SlotCgroup>>,
@@ -42,8 +43,32 @@ pub(crate) struct Killer(Arc<Mutex<Option<Tree>>>);
 /// By what a tree is reached.
 #[derive(Debug)]
 struct Tree {
-    group: Pid,
+    pid: Pid,
+    /// The child's number is that of its group, too.
+    leads_group: bool,
     cgroup: Option<Arc<SlotCgroup>>,
+}
+
+/// What a child belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sys) enum Grouping {
+    /// A session of its own, which has no terminal of the host's.
+    Session,
+    /// A group of its own, in the host's session.
+    Group,
+    /// The host's group: any other could not read from the terminal, and would hear nothing of Ctrl-C.
+    Hosts,
+}
+
+impl Grouping {
+    /// What becomes of a child that has this input.
+    pub(in crate::sys) fn with_input(stdin: &Stdio) -> Self {
+        match stdin {
+            Stdio::Inherit if rustix::termios::isatty(rustix::stdio::stdin()) => Self::Hosts,
+            Stdio::Inherit => Self::Group,
+            _ => Self::Session,
+        }
+    }
 }
 
 impl Killer {
@@ -79,9 +104,13 @@ impl Killer {
     }
 }
 
-/// An error means that the group is gone already, which is what a signal is for.
+/// An error means that it is gone already, which is what a signal is for.
 fn signal(tree: &Tree, signal: Signal) {
-    let _ = kill_process_group(tree.group, signal);
+    let _ = if tree.leads_group {
+        kill_process_group(tree.pid, signal)
+    } else {
+        kill_process(tree.pid, signal)
+    };
 }
 
 impl Process {
@@ -89,15 +118,18 @@ impl Process {
     pub(in crate::sys) fn new(
         pid: Pid,
         exit: OwnedFd,
+        grouping: Grouping,
         cgroup: Option<Arc<SlotCgroup>>,
         entry: Option<Entry>,
     ) -> Self {
         let tree = Tree {
-            group: pid,
+            pid,
+            leads_group: grouping != Grouping::Hosts,
             cgroup: cgroup.clone(),
         };
         Self {
             pid,
+            leads_group: tree.leads_group,
             exit,
             killer: Killer(Arc::new(Mutex::new(Some(tree)))),
             cgroup,
@@ -140,7 +172,7 @@ impl Process {
         })
     }
 
-    /// Asks the group to end. A stopped process does not see the request before it is continued.
+    /// Asks the group to end, or the child alone where that is the host's. A stopped process does not see the request before it is continued.
     pub(crate) fn terminate(&self) -> bool {
         if let Some(tree) = &*self.killer.unreaped() {
             signal(tree, Signal::TERM);
@@ -214,6 +246,9 @@ impl Process {
                 cgroup.kill();
             }
             return Ok(!is_populated);
+        }
+        if !self.leads_group {
+            return Ok(true);
         }
         // Tests for members, sends nothing. Killed members vanish when their new parent has reaped them.
         Ok(test_kill_process_group(self.pid) == Err(rustix::io::Errno::SRCH))
