@@ -210,11 +210,13 @@ impl Contender for KilledHost {
     }
 
     /// In one pass, however many there are.
-    async fn waits(&mut self, ops: u64) -> Option<Waits> {
+    async fn waits(&mut self, _: u64) -> Option<Waits> {
         if std::mem::replace(&mut self.is_told, true) {
             return None;
         }
-        let hosts = if ops > 1 { HOSTS } else { 1 };
+        // Where nothing is measured, one is enough.
+        let measures = std::env::args().any(|word| word == "--bench");
+        let hosts = if measures { HOSTS } else { 1 };
         let waits = (0..hosts).map(|_| {
             let elapsed = Self::round(self).expect("hosts can be killed");
             u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)

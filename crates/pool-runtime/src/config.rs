@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use pool_core::Limits;
-use pool_subprocess::RunMode;
+use pool_subprocess::{Cgroups, RunMode, Spawner};
 
 use crate::environment::{self, Environment, Variable};
 use crate::error::{ConfigError, Problem, Source};
@@ -48,6 +48,8 @@ pub struct Config {
     max_waiters: Option<usize>,
     acquire_timeout: Option<Option<Duration>>,
     mode: Option<RunMode>,
+    cgroups: Option<Cgroups>,
+    guardian: Option<bool>,
     shutdown_deadline: Option<Duration>,
     shutdown_grace: Option<Duration>,
     env_prefix: String,
@@ -78,6 +80,10 @@ pub struct Settings {
     pub acquire_timeout: Option<Duration>,
     /// The run mode of all commands; `None` goes by the surroundings.
     pub mode: Option<RunMode>,
+    /// Whether slots have cgroups, and where (Linux).
+    pub cgroups: Cgroups,
+    /// Whether a small process beside the host kills what the host leaves if it is killed (Unix).
+    pub guardian: bool,
     /// How long a cleanup or restart waits for what runs.
     pub shutdown_deadline: Duration,
     /// How long what is asked to end after that has until it is killed.
@@ -111,6 +117,18 @@ impl Config {
     /// The run mode of all commands, whatever the surroundings say.
     pub fn mode(mut self, mode: RunMode) -> Self {
         self.mode = Some(mode);
+        self
+    }
+
+    /// Whether slots have cgroups, and where (Linux); below the host's own by default, where that is writable.
+    pub fn cgroups(mut self, cgroups: Cgroups) -> Self {
+        self.cgroups = Some(cgroups);
+        self
+    }
+
+    /// Whether a small process beside the host kills what the host leaves if it is killed (Unix); it does by default.
+    pub fn guardian(mut self, guardian: bool) -> Self {
+        self.guardian = Some(guardian);
         self
     }
 
@@ -178,6 +196,10 @@ impl Config {
                 .field(&ACQUIRE_TIMEOUT, self.acquire_timeout)
                 .unwrap_or(None),
             mode: lookup.field(&MODE, self.mode),
+            cgroups: lookup
+                .field(&CGROUPS, self.cgroups.clone())
+                .unwrap_or_default(),
+            guardian: lookup.field(&GUARDIAN, self.guardian).unwrap_or(true),
             shutdown_deadline: lookup
                 .field(&SHUTDOWN_DEADLINE, self.shutdown_deadline)
                 .unwrap_or(Duration::from_secs(25)),
@@ -198,6 +220,11 @@ impl Config {
             MAX_WAITERS.variable,
             ACQUIRE_TIMEOUT.variable,
             MODE.variable,
+            CGROUPS.variable,
+            GUARDIAN.variable,
+            // Read by the pool itself, and by the pools of those who started this process.
+            Variable::Named(Spawner::ENV),
+            Variable::Named("POOL_TREE"),
             SHUTDOWN_DEADLINE.variable,
             SHUTDOWN_GRACE.variable,
         ])
@@ -219,6 +246,8 @@ impl Default for Config {
             max_waiters: None,
             acquire_timeout: None,
             mode: None,
+            cgroups: None,
+            guardian: None,
             shutdown_deadline: None,
             shutdown_grace: None,
             env_prefix: "POOL_".to_owned(),
@@ -271,6 +300,22 @@ const MODE: Field<RunMode> = Field {
     variable: Variable::Named(RunMode::ENV),
     allowed: "async, threaded, local or dry-run",
     parse: |text| text.parse().ok(),
+    is_valid: |_| true,
+};
+
+const CGROUPS: Field<Cgroups> = Field {
+    name: "cgroups",
+    variable: Variable::Named(Cgroups::ENV),
+    allowed: "auto, off, or an absolute path",
+    parse: |text| text.parse().ok(),
+    is_valid: |_| true,
+};
+
+const GUARDIAN: Field<bool> = Field {
+    name: "guardian",
+    variable: Variable::Named("POOL_GUARDIAN"),
+    allowed: "on or off",
+    parse: environment::switch,
     is_valid: |_| true,
 };
 

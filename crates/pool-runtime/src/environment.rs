@@ -64,6 +64,15 @@ pub(crate) fn count(text: &str) -> Option<usize> {
     text.trim().parse().ok()
 }
 
+/// `on` or `off`.
+pub(crate) fn switch(text: &str) -> Option<bool> {
+    match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
 /// Seconds, or a number with its unit.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
     const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];

@@ -44,10 +44,11 @@ pub use pool_subprocess as subprocess;
 #[cfg(feature = "testing")]
 pub use pool_subprocess::Rule;
 pub use pool_subprocess::{
-    Capabilities, Captured, Cause, Child, ChildStdin, Command, CommandLine, Delivery, Event,
-    Events, Exit, ExitError, Holder, LimitHit, Line, LineEnd, LineRef, Lines, OnDrop, Outcome,
-    Output, Plan, Priority, ResourceLimits, Run, RunAll, RunError, RunMode, Running, Slot,
-    SlotError, SpawnError, Spawner, Stage, Status, Stdin, Stream, SubprocessPool, Usage,
+    Capabilities, Captured, Cause, Cgroups, Child, ChildStdin, Command, CommandLine, Containment,
+    Delivery, Event, Events, Exit, ExitError, Holder, HostDeathTier, LimitHit, Line, LineEnd,
+    LineRef, Lines, OnDrop, Outcome, Output, Plan, Priority, ResourceLimits, Run, RunAll, RunError,
+    RunMode, Running, Slot, SlotError, SpawnError, Spawner, Stage, Status, Stdin, Stream,
+    SubprocessPool, Survivor, Survivors, TreePolicy, TreeTier, Usage,
 };
 
 pub use config::{Config, Settings};

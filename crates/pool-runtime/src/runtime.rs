@@ -124,7 +124,9 @@ fn build(settings: &Settings, config: Config) -> Result<SubprocessPool, StartErr
     let mut builder = SubprocessPool::builder()
         .max_size(settings.max_size)
         .max_waiters(settings.max_waiters)
-        .acquire_timeout(settings.acquire_timeout);
+        .acquire_timeout(settings.acquire_timeout)
+        .cgroups(settings.cgroups.clone())
+        .guardian(settings.guardian);
     if let Some(mode) = settings.mode {
         builder = builder.mode(mode);
     }

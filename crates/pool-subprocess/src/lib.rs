@@ -105,6 +105,8 @@ mod book {
     mod output {}
     #[doc = include_str!("../../../docs/src/ends.md")]
     mod ends {}
+    #[doc = include_str!("../../../docs/src/containment.md")]
+    mod containment {}
     #[doc = include_str!("../../../docs/src/limits.md")]
     mod limits {}
     #[doc = include_str!("../../../docs/src/environment.md")]

@@ -7,6 +7,9 @@
 //! | 2 | nobody reads before the exit, and child and host wait for each other | `output::a_child_that_is_waited_for_does_not_wait_for_a_reader`, `output::a_flood_is_kept_within_its_bound_and_counted_in_full` |
 //! | 3 | a timeout kills the leader only | `end::the_timeout_kills_the_whole_tree` |
 //! | 4 | a dropped handle leaves the tree | `cancel::a_run_dropped_while_the_child_runs_kills_its_tree` |
+//! | 5 | what has left its session lives on | `containment::a_timeout_reaches_what_has_left_its_session`, `containment::a_dropped_run_reaches_what_has_left_its_session` |
+//! | 6 | a command ends, and its daemon stays | `containment::what_a_finished_command_leaves_is_killed`, `containment::a_daemon_on_purpose_is_let_be_and_reported` |
+//! | 7 | a killed host leaves its trees | `host_death::a_killed_host_takes_its_trees_along` |
 //! | 8 | a child dies with the thread that started it | [`a_child_outlives_the_thread_that_started_it`] |
 //! | 9 | whoever ignores the request to end lives on | `end::a_child_that_ignores_the_request_is_killed_after_its_grace_period` |
 //! | 10 | a stopped child does not hear the request | `end::a_stopped_child_is_continued_so_that_it_hears_the_request` |
@@ -15,6 +18,10 @@
 //! | 13 | zombies stay when the runtime is dropped | `cancel::a_dropped_runtime_leaves_no_process_and_no_zombie` |
 //! | 14 | input that is not read hangs or fails the run | `input::a_child_that_wants_no_input_is_no_failure`, `input::a_writer_waits_for_a_child_that_does_not_read` |
 //! | 15 | a flood fills the host's memory, or a line without an end does | [`a_flood_takes_bounded_memory`], `output::a_long_line_is_split_and_flagged` |
+//! | 20 | a grandchild is born outside of the job, or outlives the wait for it (Windows) | `containment::a_timeout_reaches_what_has_left_its_session`, `end::the_timeout_kills_the_whole_tree` |
+//! | – | a tree grows while it is killed | `tree_limits::a_tree_that_grows_while_it_is_killed_is_gone` |
+//! | – | a fork bomb takes all processes | `tree_limits::a_fork_bomb_is_bounded_and_ends` |
+//! | – | a child in a group of its own is stopped when it reads from the terminal | `job_control::a_child_can_read_from_the_hosts_terminal` |
 //! | – | a missing directory looks like a missing program | `bad_input::a_program_that_is_nowhere_is_told_from_a_missing_directory` |
 //! | – | arguments too long, program busy, no descriptors | `spawner::what_cannot_be_started_is_told_by_its_cause`, `spawner::a_program_that_is_still_being_written_is_told_from_others`, `spawner::on_linux::what_there_is_no_more_of_is_named_and_nothing_is_lost` |
 //! | – | descriptors of the host leak into the child | `spawner::on_linux::a_child_has_none_of_the_hosts_descriptors` |
