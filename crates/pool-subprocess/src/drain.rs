@@ -14,7 +14,8 @@ use crate::survivors::Survivors;
 /// The wait for the last slot to come back: see [`SubprocessPool::drain`](crate::SubprocessPool::drain).
 ///
 /// Where what leaves its session is found by a sweep only ([`TreeTier::Sweep`](crate::TreeTier::Sweep)), a last one
-/// follows, for what finished commands have left; it takes up to two seconds beyond the deadline.
+/// follows, for what finished commands have left; it takes up to ten seconds beyond the deadline,
+/// if something does not die.
 ///
 /// # Errors
 /// [`DrainError`] when the deadline passes: it names who holds a slot, for how long, and the line of code

@@ -7,7 +7,7 @@
 //! | `Terminating` | the child, asked to end | exit → `Draining`; end of the grace period, second request → `Killing` |
 //! | `Killing` | the child, its tree killed | exit → `Draining`; not killed again, reported as stuck once |
 //! | `Draining` | at most grandchildren that hold a pipe | both pipes closed, or end of the drain time → `Sweeping` |
-//! | `Sweeping` | what the sweep killed | tree empty, or end of the sweep time → `Ended` |
+//! | `Sweeping` | what the sweep killed; reported as stuck once | tree empty, or, where nobody tells that for certain, end of the sweep time → `Ended` |
 //! | `Ended` | nothing | – |
 
 use std::time::{Duration, Instant};
@@ -19,12 +19,16 @@ pub(crate) const DRAIN_TIME: Duration = Duration::from_millis(200);
 /// How long a killed child may take to die before it is reported as stuck (uninterruptible sleep).
 pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(10);
 
-/// How long the members of a swept tree may take to vanish. Not longer, since where PID 1 reaps nobody (a
-/// container without an init) an orphan that is dead stays a member for ever.
+/// How long the members of a swept group may take to vanish. Not longer, since where PID 1 reaps nobody (a
+/// container without an init) an orphan that is dead stays a member for ever. What tells the living from the dead is
+/// asked less often from then on.
 const SWEEP_TIME: Duration = Duration::from_millis(250);
 
 /// How often a sweep looks whether the tree is empty: no system tells it without a handle of its own.
 const SWEEP_TICK: Duration = Duration::from_millis(2);
+
+/// The same, of a tree that takes long to die.
+const LATE_SWEEP_TICK: Duration = Duration::from_millis(50);
 
 /// Why a child was made to end before it ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +104,7 @@ enum State {
     Sweeping {
         next: Instant,
         until: Instant,
+        stuck_at: Option<Instant>,
     },
     Ended,
 }
@@ -222,8 +227,22 @@ impl Lifecycle {
                 self.state = State::Sweeping {
                     next: now,
                     until: now + SWEEP_TIME,
+                    stuck_at: Some(now + STUCK_AFTER),
                 };
                 Action::Sweep
+            }
+            State::Sweeping {
+                next,
+                until,
+                stuck_at,
+            } if reached(stuck_at, now) => {
+                self.state = State::Sweeping {
+                    next,
+                    until,
+                    stuck_at: None,
+                };
+                self.stages.push(Stage::Stuck);
+                Action::ReportStuck
             }
             State::Sweeping { next, .. } if next <= now => Action::Sweep,
             State::Running
@@ -235,16 +254,22 @@ impl Lifecycle {
         }
     }
 
-    /// A sweep found the tree empty, or not yet.
-    pub(crate) fn swept(&mut self, empty: bool, now: Instant) {
-        if let State::Sweeping { until, .. } = self.state {
-            self.state = if empty || until <= now {
+    /// A sweep found the tree empty, or not yet. Whether that is `certain` is the system's to say: a group counts its dead.
+    pub(crate) fn swept(&mut self, empty: bool, certain: bool, now: Instant) {
+        if let State::Sweeping {
+            until, stuck_at, ..
+        } = self.state
+        {
+            let is_late = until <= now;
+            self.state = if empty || (is_late && !certain) {
                 self.left_over = !empty;
                 State::Ended
             } else {
+                let tick = if is_late { LATE_SWEEP_TICK } else { SWEEP_TICK };
                 State::Sweeping {
-                    next: now + SWEEP_TICK,
+                    next: now + tick,
                     until,
+                    stuck_at,
                 }
             };
         }
@@ -336,7 +361,7 @@ mod tests {
         life.exited(now);
         assert_eq!(life.tick(true, now), Action::None);
         assert_eq!(life.tick(false, now), Action::Sweep);
-        life.swept(true, now);
+        life.swept(true, false, now);
         assert!(life.has_ended());
         assert_eq!(
             (life.cause(), life.stages(), life.pipe_leaked()),
@@ -418,14 +443,30 @@ mod tests {
     }
 
     #[test]
+    fn a_tree_that_lives_for_certain_is_not_given_up_and_is_told_as_stuck_once() {
+        let (mut life, now) = running(None);
+        life.exited(now);
+        assert_eq!(life.tick(false, now), Action::Sweep);
+        let late = now + STUCK_AFTER;
+        life.swept(false, true, late);
+        assert!(!life.has_ended());
+        assert_eq!(life.tick(false, late), Action::ReportStuck);
+        assert_eq!(life.tick(false, late), Action::None);
+        assert_eq!(life.tick(false, late + LATE_SWEEP_TICK), Action::Sweep);
+        life.swept(true, true, late + LATE_SWEEP_TICK);
+        assert!(life.has_ended() && !life.is_left_over());
+        assert_eq!(life.stages(), [Stage::Stuck]);
+    }
+
+    #[test]
     fn a_sweep_looks_again_until_the_tree_is_empty_or_its_time_is_up() {
         let (mut life, now) = running(None);
         life.exited(now);
         assert_eq!(life.tick(false, now), Action::Sweep);
-        life.swept(false, now);
+        life.swept(false, false, now);
         assert_eq!(life.tick(false, now), Action::None);
         assert_eq!(life.tick(false, now + SWEEP_TICK), Action::Sweep);
-        life.swept(false, now + SWEEP_TIME);
+        life.swept(false, false, now + SWEEP_TIME);
         assert!(life.has_ended());
     }
 }

@@ -108,7 +108,7 @@ pub(crate) fn start(
 
 fn begin(
     inner: &Inner,
-    slot: Slot,
+    mut slot: Slot,
     command: &Command,
     start: Start,
 ) -> Result<Drive, (Slot, SpawnError)> {
@@ -117,7 +117,12 @@ fn begin(
             drive.hold(slot);
             Ok(drive)
         }
-        Err(error) => Err((slot, error)),
+        Err(error) => {
+            if slot.enclosure().is_spent() {
+                slot.renew();
+            }
+            Err((slot, error))
+        }
     }
 }
 

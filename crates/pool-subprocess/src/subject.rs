@@ -100,6 +100,16 @@ impl Subject {
         }
     }
 
+    /// Whether what is left of its tree lives for certain.
+    pub(crate) fn knows_the_living(&self) -> bool {
+        match self {
+            Self::Process(process) => process.knows_the_living(),
+            #[cfg(feature = "testing")]
+            Self::Scripted(_) => true,
+            Self::Gone => true,
+        }
+    }
+
     /// What tells that its tree has ended, if something does.
     pub(crate) fn tree_source(&self) -> Option<Source> {
         match self {

@@ -6,20 +6,21 @@
 use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher};
-use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use std::{io, mem};
 
 use crate::errand::{Errand, Worker};
-use crate::survivors::{Survivors, TreePolicy};
-use crate::sys::{self, Escapee};
+use crate::survivors::{Survivor, Survivors, TreePolicy};
+use crate::sys;
 
 /// The variable. Its value is a list of marks, one for each pool around the process, outermost first.
 pub(crate) const VARIABLE: &str = "POOL_TREE";
 
 /// How long a sweep goes on while there is something to kill: what is being born meanwhile is found by the next look.
-const SWEEP_TIME: Duration = Duration::from_secs(2);
+const SWEEP_TIME: Duration = crate::lifecycle::STUCK_AFTER;
 
 /// Between two looks, for what was killed to die.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -85,6 +86,7 @@ struct Queue {
 struct Request {
     mark: String,
     worker: Worker<Survivors>,
+    until: Instant,
 }
 
 impl Sweeper {
@@ -92,9 +94,14 @@ impl Sweeper {
     pub(crate) fn sweep(&self, mark: String) -> io::Result<Errand<Survivors>> {
         let (errand, worker) = Errand::new();
         let mut queue = self.queue();
-        queue.waiting.push(Request { mark, worker });
+        queue.waiting.push(Request {
+            mark,
+            worker,
+            until: Instant::now() + SWEEP_TIME,
+        });
         if !queue.has_thread {
             let sweeper = self.clone();
+            // If there is none now, the next one does it for both.
             std::thread::Builder::new()
                 .name("pool-sweeper".into())
                 .spawn(move || sweeper.run())?;
@@ -114,55 +121,57 @@ impl Sweeper {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The life of the thread.
     fn run(&self) {
+        let mut requests = Vec::new();
         loop {
             let mut queue = self.queue();
-            let requests = std::mem::take(&mut queue.waiting);
+            requests.append(&mut queue.waiting);
             if requests.is_empty() {
                 queue.has_thread = false;
                 return;
             }
             drop(queue);
-            let marks: Vec<&str> = requests.iter().map(|request| &*request.mark).collect();
-            match kill_all(&marks) {
-                Ok(escapees) => {
-                    let mut found: Vec<Vec<_>> = marks.iter().map(|_| Vec::new()).collect();
-                    for escapee in escapees {
-                        found[escapee.mark].push(escapee.survivor);
-                    }
-                    for (request, found) in requests.into_iter().zip(found) {
-                        request.worker.finish(Ok(Survivors::of(found)));
-                    }
-                }
-                Err(error) => {
-                    for request in requests {
-                        let error = io::Error::new(error.kind(), error.to_string());
-                        request.worker.finish(Err(error));
-                    }
-                }
+            // A panic of whoever listens to events fails those who wait, and not those who come later.
+            let looked = catch_unwind(AssertUnwindSafe(|| look(&mut requests)));
+            if looked.is_err() {
+                requests.clear();
+            }
+            if !requests.is_empty() {
+                std::thread::sleep(PAUSE);
             }
         }
     }
 }
 
-/// Kills until nothing is found any more; what is found still when the time is over.
-fn kill_all(marks: &[&str]) -> io::Result<Vec<Escapee>> {
-    let until = Instant::now() + SWEEP_TIME;
-    loop {
-        let found = sys::escapees(VARIABLE, marks);
-        let is_over = until <= Instant::now();
-        match found {
-            Ok(found) if found.is_empty() || is_over => return Ok(found),
-            Ok(found) => {
-                for escapee in &found {
-                    tracing::debug!(survivor = %escapee.survivor, "kills what has left its session");
-                    escapee.kill();
-                }
+/// Kills what is found. Whoever has nothing left, or no time, is told.
+fn look(requests: &mut Vec<Request>) {
+    let marks: Vec<&str> = requests.iter().map(|request| &*request.mark).collect();
+    let looked = sys::escapees(VARIABLE, &marks);
+    let now = Instant::now();
+    let mut found: Vec<Vec<Survivor>> = marks.iter().map(|_| Vec::new()).collect();
+    let error = match looked {
+        Ok(escapees) => {
+            for escapee in escapees {
+                escapee.kill();
+                tracing::debug!(survivor = %escapee.survivor, "killed what has left its session");
+                found[escapee.mark].push(escapee.survivor);
             }
-            // There may be descriptors again in a moment.
-            Err(error) if is_over => return Err(error),
-            Err(_) => {}
+            None
         }
-        std::thread::sleep(PAUSE);
+        // There may be descriptors again in a moment.
+        Err(error) => Some(error),
+    };
+    for (request, found) in mem::take(requests).into_iter().zip(found) {
+        match &error {
+            None if found.is_empty() || request.until <= now => {
+                request.worker.finish(Ok(Survivors::of(found)));
+            }
+            Some(error) if request.until <= now => {
+                let error = io::Error::new(error.kind(), error.to_string());
+                request.worker.finish(Err(error));
+            }
+            _ => requests.push(request),
+        }
     }
 }

@@ -17,6 +17,9 @@ use crate::subject::Subject;
 use crate::survivors::Survivors;
 use crate::sys::{RawExit, Readiness, Remains, Role};
 
+/// The signal that is no request, on every Unix.
+const KILL: i32 = 9;
+
 /// What is known when the child is gone.
 #[derive(Debug)]
 pub(super) struct Closing {
@@ -88,7 +91,8 @@ impl Drive {
         let Some(mut closing) = self.closing.take() else {
             return Poll::Ready(());
         };
-        let is_late = is_killed || closing.until <= now;
+        // What lives still is not given up for a second kill.
+        let is_late = closing.until <= now;
         if let Some(aftermath) = &closing.aftermath {
             match aftermath.poll(&self.monitor.command, waker) {
                 Poll::Ready(survivors) => closing.survivors = survivors,
@@ -104,7 +108,7 @@ impl Drive {
         if let Some(files) = &mut self.files {
             let command = &self.monitor.command;
             if files.poll(command, waker).is_pending() {
-                if !is_late {
+                if !is_late && !is_killed {
                     self.closing = Some(closing);
                     return Poll::Pending;
                 }
@@ -175,7 +179,9 @@ impl Drive {
         let mut slot = self.slot.take();
         if let Some(slot) = &mut slot {
             slot.forget_running(&self.monitor);
-            let is_shared = end.is_err() || self.lifecycle.is_left_over();
+            // Somebody else's kill may have been that of the whole cgroup.
+            let is_killed = matches!(self.exit, Some(RawExit::Signal { signal: KILL, .. }));
+            let is_shared = end.is_err() || self.lifecycle.is_left_over() || is_killed;
             if is_shared || slot.enclosure().is_spent() {
                 slot.renew();
             }

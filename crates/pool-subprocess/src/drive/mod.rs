@@ -340,7 +340,8 @@ impl Drive {
                 if let (Some(limits), Some(exit)) = (&self.limits, self.exit) {
                     self.limit_hit = self.subject.limit_hit(exit, limits);
                 }
-                self.lifecycle.swept(empty, now);
+                let certain = self.subject.knows_the_living();
+                self.lifecycle.swept(empty, certain, now);
             }
         }
         Ok(())

@@ -41,13 +41,13 @@ use crate::spawner::Spawner;
 
 #[cfg(unix)]
 pub(crate) use unix::{
-    Enclosure, Escapee, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains,
-    Source, Watches, escapees, exhausted, give_to, is_executable, need_tokio_io, private_dir, wait,
+    Enclosure, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains, Source,
+    Watches, escapees, exhausted, give_to, is_executable, need_tokio_io, private_dir, wait,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    Enclosure, Escapee, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains,
-    Source, Watches, escapees, exhausted, give_to, is_executable, need_tokio_io, private_dir, wait,
+    Enclosure, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains, Source,
+    Watches, escapees, exhausted, give_to, is_executable, need_tokio_io, private_dir, wait,
 };
 
 /// What a source is to its child.

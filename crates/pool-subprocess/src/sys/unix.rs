@@ -33,7 +33,7 @@ use tempfile::TempDir;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-pub(crate) use self::escapees::{Escapee, escapees};
+pub(crate) use self::escapees::escapees;
 pub(crate) use self::launch::{Enclosure, Launcher, exhausted};
 #[cfg(not(all(
     target_os = "linux",
@@ -46,7 +46,7 @@ pub(crate) use self::process::{Killer, Process, Remains};
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 pub(in crate::sys) use self::{
-    guardian::{ENTRY, Entry},
+    guardian::{BLANK, ENTRY, Entry},
     process::Grouping,
 };
 #[cfg(all(

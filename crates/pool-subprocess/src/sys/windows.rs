@@ -80,11 +80,18 @@ fn event(manual_reset: bool) -> io::Result<OwnedHandle> {
     owned(handle, ptr::null_mut())
 }
 
-/// A child and the job that holds its tree. Dropped, it takes the tree along: the job's handle closes.
+/// A child and the job that holds its tree. Dropped, it takes the tree along.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
     job: Killer,
+}
+
+impl Drop for Process {
+    /// The job's handle may be somebody else's too.
+    fn drop(&mut self) {
+        self.job.kill();
+    }
 }
 
 impl Process {
@@ -137,6 +144,10 @@ impl Process {
         }
         self.job.kill();
         self.job.is_empty()
+    }
+
+    pub(crate) fn knows_the_living(&self) -> bool {
+        true
     }
 
     pub(crate) fn tree_source(&self) -> Option<Source> {

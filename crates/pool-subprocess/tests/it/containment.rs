@@ -239,3 +239,45 @@ fn a_setting_that_means_nothing_is_an_error() {
         r#"unknown setting "on": expected auto, off, or an absolute path"#
     );
 }
+
+#[cfg(target_os = "linux")]
+mod on_linux {
+    use rustix::process::{Pid, WaitOptions, waitpid};
+
+    use super::*;
+
+    /// No mark is left on it.
+    #[tokio::test]
+    async fn what_has_cleared_its_environment_does_not_leave_its_cgroup() {
+        let pool = pool("best");
+        if pool.containment().tree != TreeTier::Cgroup {
+            return skipped("no cgroup of this process's is writable");
+        }
+        let script = "env -i setsid /bin/sleep 60 & echo $!; sleep 60";
+        let command = Command::new("/bin/sh").args(["-c", script]);
+        let outcome = run_into_timeout(&pool, command, 1).await;
+        let escapee = daemon(&outcome.stdout().to_string_lossy());
+        assert!(!puppet::pid_alive(escapee));
+    }
+
+    /// Where another part of the host reaps a child, its number is not ours any more; what it started is.
+    #[tokio::test]
+    async fn the_tree_of_a_child_that_somebody_else_reaped_is_gone() {
+        for tier in TIERS {
+            let pool = pool(tier);
+            let slot = pool.acquire_subprocess().await.expect("a slot");
+            let command = puppet(["seq", "daemonise", "60", "--then", "sleep", "60"]);
+            let mut child = slot.spawn(command).expect("it starts");
+            let line = child.next_line().await.expect("it prints");
+            let escapee = daemon(&line.text());
+            let pid = child.pid().expect("it runs");
+            puppet::kill(pid).expect("it lives");
+            let number = Pid::from_raw(i32::try_from(pid).expect("a number"));
+            let _ = waitpid(number, WaitOptions::empty());
+            let _ = child.wait().await;
+            drop(child);
+            pool.drain(PATIENCE).await.expect("it is empty");
+            assert_eq!(puppet::wait_gone([escapee], PATIENCE), [0; 0], "{tier}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! A host that is killed takes its children along: a host is another run of this test program.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -18,6 +18,11 @@ const GUARDIAN: &str = "POOL_TEST_HOST_GUARDIAN";
 /// A host that runs a tree, and what it said.
 pub(crate) struct Host {
     pub(crate) process: Child,
+    /// Read on when it is asked something, and not closed before.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "it is not asked")
+    )]
     output: BufReader<ChildStdout>,
     /// The tree, and a process that has left its session.
     pub(crate) tree: Vec<u32>,
@@ -32,7 +37,7 @@ impl Host {
     }
 
     /// In a process group of its own, as a shell puts it.
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     pub(crate) fn start_in_group(tier: &str) -> Self {
         use std::os::unix::process::CommandExt as _;
         Self::run(tier, true, |command| {
@@ -79,8 +84,9 @@ impl Host {
     }
 
     /// What it says to a word.
-    #[cfg_attr(windows, expect(dead_code, reason = "there is nothing to ask"))]
+    #[cfg(target_os = "linux")]
     pub(crate) fn ask(&mut self, word: &str) -> Option<u32> {
+        use std::io::Write as _;
         let mut input = self.process.stdin.as_ref().expect("piped");
         writeln!(input, "{word}").expect("it reads");
         parse_after(&line(&mut self.output), word)
@@ -229,8 +235,8 @@ mod on_linux {
     fn a_host_that_executes_another_program_takes_them_along() {
         for tier in TIERS {
             let host = Host::start(tier, true);
-            let mut input = host.process.stdin.as_ref().expect("piped");
-            input.write_all(b"exec\n").expect("it reads");
+            let input = host.process.stdin.as_ref().expect("piped");
+            rustix::io::write(input, b"exec\n").expect("it reads");
             let left = puppet::wait_gone(host.tree.clone(), PATIENCE);
             assert_eq!(left, [0; 0], "{tier}");
             assert!(puppet::pid_alive(host.process.id()), "{tier}");
@@ -254,10 +260,59 @@ mod on_linux {
         assert_eq!(puppet::wait_gone(host.tree.clone(), PATIENCE), [0; 0]);
     }
 
+    /// The cgroups of a host that itself runs in a pool are below those of that pool, and go with them.
+    #[tokio::test]
+    async fn a_host_within_a_pool_leaves_nothing() {
+        let pool = builder("best").build().expect("valid");
+        if pool.containment().tree != TreeTier::Cgroup {
+            return skipped("no cgroup of this process's is writable");
+        }
+        let command = pool_subprocess::Command::new(std::env::current_exe().expect("a path"))
+            .args(["--exact", "host_death::be_a_host"])
+            .args(["--nocapture", "--ignored"])
+            .env(TIER, "best")
+            .env(GUARDIAN, "true")
+            .stdin(pool_subprocess::Stdin::Piped);
+        let slot = pool.acquire_subprocess().await.expect("a slot");
+        let mut host = slot.spawn(command).expect("it starts");
+        let mut tree = Vec::new();
+        loop {
+            let line = host.next_line().await.expect("it says when it is ready");
+            tree.extend(parse_after(&line.text(), "pid"));
+            tree.extend(parse_after(&line.text(), "escapee"));
+            if line.text().starts_with("ready") {
+                break;
+            }
+        }
+        let inner = root().join(cgroup_of(tree[0]).trim_start_matches('/'));
+        let outer = inner
+            .ancestors()
+            .nth(3)
+            .expect("a slot in a pool in a slot in a pool");
+        assert!(inner.exists());
+        host.kill();
+        host.wait().await.expect("it ends");
+        assert_eq!(puppet::wait_gone(tree, Duration::ZERO), [0; 0]);
+        drop(host);
+        drop(pool);
+        // Its last thread ends with its guardian.
+        while outer.exists() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     fn cgroup_of(pid: u32) -> String {
         let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it lives");
         let own = cgroups.lines().find_map(|line| line.strip_prefix("0::"));
         own.expect("cgroup v2").to_owned()
+    }
+
+    /// Where cgroup v2 is mounted.
+    fn root() -> std::path::PathBuf {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("text");
+        let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "));
+        let point = mount.and_then(|line| line.split(' ').nth(4));
+        point.expect("it is mounted").into()
     }
 
     /// The directory in which pools make theirs, if they do.
@@ -266,10 +321,7 @@ mod on_linux {
             skipped("no cgroup of this process's is writable");
             return None;
         }
-        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("text");
-        let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "));
-        let point = mount.and_then(|line| line.split(' ').nth(4)).expect("one");
-        Some(point.into())
+        Some(root())
     }
 
     #[test]

@@ -103,13 +103,13 @@ async fn a_fork_bomb_is_bounded_and_ends() {
     assert_eq!(outcome.cause(), None, "{outcome:?}");
     assert_eq!(outcome.limit_hit(), Some(LimitHit::Processes));
     assert_eq!(marked(&mark), [0; 0]);
-    // The limit is not the next one's.
-    let outcome = run(
-        &pool,
-        puppet(["tree", "0"]).timeout(Duration::from_millis(1)),
-    )
-    .await;
-    assert_eq!(outcome.limit_hit(), None);
+    // What was counted is not the next one's, and the limit is not the one's after that.
+    let small = puppet(["echo"]).limits(ResourceLimits::new().processes(50));
+    let outcome = run(&pool, small).await;
+    assert_eq!(outcome.limit_hit(), None, "{outcome:?}");
+    let script = "n=0; while [ $n -lt 60 ]; do sleep 0.1 & n=$((n + 1)); done; wait";
+    let outcome = run(&pool, Command::new("/bin/sh").args(["-c", script])).await;
+    assert!(outcome.is_success(), "{outcome:?}");
 }
 
 /// What is born while its parent is being killed is killed with it, whether it has left the session or not.

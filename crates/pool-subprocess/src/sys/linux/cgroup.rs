@@ -26,8 +26,8 @@ const PREFIX: &str = "pool-";
 /// How a slot's directory is named. What is named otherwise, a guardian leaves alone.
 pub(in crate::sys) const SLOT_PREFIX: &str = "slot-";
 
-/// What a slot's cgroup keeps open.
-const DESCRIPTORS: u64 = 3;
+/// The most that a slot's cgroup keeps open.
+const DESCRIPTORS: u64 = 4;
 
 /// A pool's directory, in the cgroup of the host's.
 #[derive(Debug)]
@@ -128,7 +128,18 @@ impl PoolCgroup {
     /// What lived in them may have ended by now.
     fn remove_left(&self) {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        left.retain(|name| unlinkat(&self.dir, name, AtFlags::REMOVEDIR).is_err());
+        left.retain(|name| !self.remove(name));
+    }
+
+    /// Whether it is gone. A pool that ran in it has left directories of its own there, if it was killed.
+    fn remove(&self, name: &str) -> bool {
+        match unlinkat(&self.dir, name, AtFlags::REMOVEDIR) {
+            Ok(()) => true,
+            Err(rustix::io::Errno::BUSY | rustix::io::Errno::NOTEMPTY) => {
+                remove_all(&self.path.join(name))
+            }
+            Err(error) => error == rustix::io::Errno::NOENT,
+        }
     }
 }
 
@@ -166,9 +177,15 @@ impl SlotCgroup {
         let _ = rustix::io::pwrite(&self.kill, b"1", 0);
     }
 
-    /// Whether it is of no more use: on Linux 6.18 a child that is cloned into a cgroup that was ever killed dies at once.
+    /// Whether it is of no more use: on Linux 6.18 a child that is cloned into a cgroup that was ever killed dies at
+    /// once; and what is charged to it still would be the next child's.
     pub(in crate::sys) fn is_spent(&self) -> bool {
-        self.was_killed.load(Ordering::Relaxed)
+        self.was_killed.load(Ordering::Relaxed) || self.meter.is_charged(self.dir())
+    }
+
+    /// It was removed, or killed by somebody else.
+    pub(in crate::sys) fn spend(&self) {
+        self.was_killed.store(true, Ordering::Relaxed);
     }
 
     /// Whether anything lives in it. Zombies do not.
@@ -186,16 +203,22 @@ impl SlotCgroup {
         Source::changes(&self.events)
     }
 
-    /// The processes that live in it.
+    /// The processes that live in it, or in those below it.
     pub(in crate::sys) fn members(&self) -> io::Result<Vec<u32>> {
-        let text = fs::read_to_string(self.pool.path.join(&self.name).join("cgroup.procs"))?;
-        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+        let mut dirs = vec![self.pool.path.join(&self.name)];
+        let mut members = Vec::new();
+        while let Some(dir) = dirs.pop() {
+            let text = fs::read_to_string(dir.join("cgroup.procs"))?;
+            members.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
+            dirs.extend(subdirs(&dir));
+        }
+        Ok(members)
     }
 }
 
 impl Drop for SlotCgroup {
     fn drop(&mut self) {
-        if unlinkat(&self.pool.dir, &self.name, AtFlags::REMOVEDIR).is_err() {
+        if !self.pool.remove(&self.name) {
             let left = &self.pool.left;
             let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
             left.push(std::mem::take(&mut self.name));
@@ -258,11 +281,18 @@ fn make_pool_dir(parent: &Path) -> io::Result<(PathBuf, OwnedFd)> {
         let random = RandomState::new().build_hasher().finish();
         let path = parent.join(format!("{PREFIX}{pid}-{random:016x}"));
         fs::create_dir(&path)?;
-        if let Ok(dir) = fs::File::open(&path) {
+        let dir = fs::File::open(&path).and_then(|dir| {
             flock(&dir, FlockOperation::LockShared)?;
-            // Before the lock somebody may have taken it for a dead host's.
-            if path.exists() {
-                return Ok((path, dir.into()));
+            Ok(dir)
+        });
+        match dir {
+            Ok(dir) if path.exists() => return Ok((path, dir.into())),
+            // Before the lock somebody has taken it for a dead host's.
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let _ = fs::remove_dir(&path);
+                return Err(error);
             }
         }
     }
@@ -270,23 +300,61 @@ fn make_pool_dir(parent: &Path) -> io::Result<(PathBuf, OwnedFd)> {
 
 /// Removes what a host that was killed has left. Whoever lives holds a lock; what is not empty cannot be removed.
 fn remove_stale(parent: &Path) {
-    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let is_pool = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        let Some(dir) = is_pool.then(|| fs::File::open(entry.path()).ok()).flatten() else {
+    for path in subdirs(parent) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let dir = is_pools(&name).then(|| fs::File::open(&path).ok());
+        let Some(dir) = dir.flatten() else {
             continue;
         };
         if flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            for slot in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
-                let _ = fs::remove_dir(slot.path());
-            }
-            let _ = fs::remove_dir(entry.path());
+            remove_all(&path);
         }
     }
+}
+
+/// Whether a directory is called like a pool's.
+fn is_pools(name: &str) -> bool {
+    let numbers = name
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.split_once('-'));
+    numbers.is_some_and(|(pid, random)| {
+        pid.parse::<u32>().is_ok() && random.len() == 16 && u64::from_str_radix(random, 16).is_ok()
+    })
+}
+
+/// Removes a directory and those below it, as far as nothing lives in them. Whether it is gone.
+fn remove_all(dir: &Path) -> bool {
+    let mut all = vec![dir.to_owned()];
+    let mut at = 0;
+    while let Some(dir) = all.get(at) {
+        let below = subdirs(dir);
+        all.extend(below);
+        at += 1;
+    }
+    let mut is_gone = false;
+    for dir in all.iter().rev() {
+        is_gone = fs::remove_dir(dir).is_ok();
+    }
+    is_gone
+}
+
+fn subdirs(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    dirs.map(|entry| entry.path()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_called_otherwise_is_no_pools() {
+        assert!(is_pools("pool-17-00000000deadbeef"));
+        assert!(
+            !is_pools("pool-17") && !is_pools("pool-a-b") && !is_pools("slot-17-00000000deadbeef")
+        );
+    }
 
     #[test]
     fn a_cgroup_is_found_where_it_is_mounted() {

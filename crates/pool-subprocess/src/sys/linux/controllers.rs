@@ -32,6 +32,9 @@ impl Controllers {
     }
 }
 
+/// What a cgroup may have in use when it is empty, in bytes: the kernel gives memory back in batches.
+const TRACE: u64 = 1 << 20;
+
 /// A cgroup's limits and counts. The counts go on from one child to the next, so that a child's are differences.
 #[derive(Debug)]
 pub(super) struct Meter {
@@ -47,6 +50,7 @@ struct State {
     memory: Option<u64>,
     pids: Option<u64>,
     /// When this child began.
+    oom: u64,
     oom_kills: u64,
     forks_refused: u64,
     peak: u64,
@@ -61,11 +65,6 @@ impl Meter {
         } else {
             None
         };
-        if controllers.memory {
-            // What is beyond the limit ends with all that belongs to it, and does not move to the swap.
-            write(dir, "memory.oom.group", "1")?;
-            let _ = write(dir, "memory.swap.max", "0");
-        }
         Ok(Self {
             controllers,
             peak,
@@ -82,9 +81,10 @@ impl Meter {
         let mut rest = *limits;
         let mut state = self.state();
         if self.controllers.memory {
-            set(dir, "memory.max", &mut state.memory, rest.memory.take())?;
+            set_memory(dir, &mut state.memory, rest.memory.take())?;
             state.peak = self.reset_peak();
             if state.memory.is_some() {
+                state.oom = count(dir, "memory.events", "oom")?;
                 state.oom_kills = count(dir, "memory.events", "oom_kill")?;
             }
         }
@@ -101,13 +101,25 @@ impl Meter {
     pub(super) fn limit_hit(&self, dir: BorrowedFd<'_>) -> Option<LimitHit> {
         let state = self.state();
         let more = |file, name, before| count(dir, file, name).is_ok_and(|now| now > before);
-        if state.memory.is_some() && more("memory.events", "oom_kill", state.oom_kills) {
+        // Killed for want of memory, and for its own limit's sake: not for the whole machine's.
+        if state.memory.is_some()
+            && more("memory.events", "oom", state.oom)
+            && more("memory.events", "oom_kill", state.oom_kills)
+        {
             return Some(LimitHit::Memory);
         }
         if state.pids.is_some() && more("pids.events", "max", state.forks_refused) {
             return Some(LimitHit::Processes);
         }
         None
+    }
+
+    /// Whether more than a trace of its children is charged to it, now that none lives: files that they have read or
+    /// written, shared memory, zombies.
+    pub(super) fn is_charged(&self, dir: BorrowedFd<'_>) -> bool {
+        let more = |file, than| number(dir, file).is_ok_and(|now| now > than);
+        self.controllers.memory && more("memory.current", TRACE)
+            || self.controllers.pids && more("pids.current", 0)
     }
 
     /// The most memory that was in use since it began, if that is known.
@@ -141,6 +153,25 @@ impl Meter {
     }
 }
 
+/// What is beyond the limit ends with all that belongs to it, and does not move to the swap.
+fn set_memory(
+    dir: BorrowedFd<'_>,
+    current: &mut Option<u64>,
+    wanted: Option<u64>,
+) -> io::Result<()> {
+    if current.is_some() != wanted.is_some() {
+        let (group, swap) = if wanted.is_some() {
+            ("1", "0")
+        } else {
+            ("0", "max")
+        };
+        write(dir, "memory.oom.group", group)?;
+        // Not every kernel counts it.
+        let _ = write(dir, "memory.swap.max", swap);
+    }
+    set(dir, "memory.max", current, wanted)
+}
+
 /// Writes a limit, unless it is in force already.
 fn set(
     dir: BorrowedFd<'_>,
@@ -159,6 +190,13 @@ fn set(
 fn write(dir: BorrowedFd<'_>, file: &str, text: &str) -> io::Result<()> {
     rustix::io::write(open(dir, file, OFlags::WRONLY)?, text.as_bytes())?;
     Ok(())
+}
+
+/// The number that a file is.
+fn number(dir: BorrowedFd<'_>, file: &str) -> io::Result<u64> {
+    let text = io::read_to_string(fs::File::from(open(dir, file, OFlags::RDONLY)?))?;
+    let number = text.trim().parse();
+    number.map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 /// The number behind this name, in a file of such lines.

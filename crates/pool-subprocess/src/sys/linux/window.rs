@@ -15,7 +15,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::sys::Step;
 use crate::sys::unix::limits::RawLimit;
-use crate::sys::unix::{ENTRY, Grouping};
+use crate::sys::unix::{BLANK, ENTRY, Grouping};
 
 /// What the child is to do. It reads this in the host's memory, and writes the last two fields only.
 #[repr(C)]
@@ -163,6 +163,12 @@ pub(super) fn start(plan: &Plan, stack: &mut Stack) -> Result<Born, Failure> {
     if step == 0 {
         return Ok(Born { pid, pidfd });
     }
+    if plan.table >= 0 {
+        let (blank, at) = (BLANK.as_ptr() as usize, plan.table_at as usize);
+        // Before its number can be another's.
+        // SAFETY: points to a line of the size that is named.
+        let _ = unsafe { call(libc::SYS_pwrite64, [plan.table as usize, blank, ENTRY, at]) };
+    }
     // It has exited, so this does not wait. It is ours, and told nobody of its end.
     let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
     let errno = plan.errno.load(Ordering::Relaxed);
@@ -226,7 +232,7 @@ unsafe fn prepare(plan: &Plan) -> (c_int, c_int) {
     }
     if plan.table >= 0 {
         // SAFETY: as this function's caller promises.
-        unsafe { register(plan.table, plan.table_at) };
+        unsafe { register(plan.table, plan.table_at, plan.grouping) };
     }
     // A table of descriptors of its own before all that is about descriptors: what is closed and connected below is the
     // child's alone. Not before the guardian can know of it: up to here the child holds what the guardian waits for.
@@ -293,9 +299,9 @@ unsafe fn prepare(plan: &Plan) -> (c_int, c_int) {
     (EXECUTED, errno(result))
 }
 
-/// Writes this process's number, which is that of its group, as a line of the guardian's table.
+/// Writes this process's number, negative where that is also its group's, as a line of the guardian's table.
 #[inline(always)]
-unsafe fn register(table: c_int, table_at: u64) {
+unsafe fn register(table: c_int, table_at: u64, grouping: Grouping) {
     // SAFETY: takes nothing.
     let mut rest = unsafe { call(libc::SYS_getpid, [0, 0, 0, 0]) };
     let mut line = [b' '; ENTRY];
@@ -310,6 +316,11 @@ unsafe fn register(table: c_int, table_at: u64) {
         // SAFETY: within the line, by the loop's condition.
         unsafe { start.wrapping_add(at).write_volatile(digit) };
         rest = rest.wrapping_div(10);
+    }
+    if !matches!(grouping, Grouping::Hosts) && at > 0 {
+        at = at.wrapping_sub(1);
+        // SAFETY: as above.
+        unsafe { start.wrapping_add(at).write_volatile(b'-') };
     }
     // SAFETY: points to the line. There is room for it in the file, which was made before.
     let _ = unsafe {

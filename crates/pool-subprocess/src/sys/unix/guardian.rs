@@ -3,12 +3,13 @@
 //! It sleeps at the end of a pipe that only the host holds, so that it costs nothing while the host lives. Which groups
 //! live is in a table that both have open, one entry for each slot: the child itself writes its number there before it
 //! gives up what it shares with the host, and thereby the pipe; the host strikes it off when the group is swept and
-//! before the child is reaped. So whoever finds the pipe at its end finds all groups in the table, and no number in it
-//! can be another's.
+//! before the child is reaped. So whoever finds the pipe at its end finds all groups in the table, and as long as the host
+//! lives no number in it can be another's.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Pid;
 
 use super::launch::Starter;
+use super::process::Grouping;
 use super::{Process, pipe};
 use crate::identity::Identity;
 use crate::resource_limits::ResourceLimits;
@@ -25,8 +27,8 @@ use crate::sys::{Launch, Stdio};
 /// POSIX, so that it runs on what `/bin/sh` is anywhere.
 const SCRIPT: &str = include_str!("guardian.sh");
 
-/// A number as text, right-aligned, and the end of its line.
-pub(in crate::sys) const ENTRY: usize = 11;
+/// A number as text, right-aligned, negative for a group, and the end of its line.
+pub(in crate::sys) const ENTRY: usize = 12;
 
 /// How many entries the table grows by at a time.
 const ROWS: usize = 64;
@@ -75,10 +77,19 @@ impl Guardian {
             changed: Condvar::new(),
         });
         let first = shared.start(&starter, cgroup.as_deref())?;
-        let watcher = Arc::clone(&shared);
-        std::thread::Builder::new()
+        // Given to the thread when there is one: without it, the guardian is let go, and waited for.
+        let hand = Arc::new(Mutex::new(Some(first)));
+        let (watcher, taker) = (Arc::clone(&shared), Arc::clone(&hand));
+        let thread = std::thread::Builder::new()
             .name("pool-guardian".into())
-            .spawn(move || watcher.watch(first, &starter, cgroup.as_deref()))?;
+            .spawn(move || watcher.watch(take(&taker), &starter, cgroup.as_deref()));
+        if let Err(error) = thread {
+            drop(shared.watch_state().pipe.take());
+            if let Some(first) = take(&hand) {
+                wait(first);
+            }
+            return Err(error);
+        }
         Ok(Self(shared))
     }
 
@@ -122,8 +133,14 @@ impl Entry {
     }
 
     /// For a child that does not write by itself.
-    pub(super) fn write(&self, group: Pid) -> io::Result<()> {
-        let text = format!("{:>10}\n", group.as_raw_nonzero());
+    pub(super) fn write(&self, pid: Pid, grouping: Grouping) -> io::Result<()> {
+        let number = pid.as_raw_nonzero().get();
+        let number = if grouping == Grouping::Hosts {
+            number
+        } else {
+            -number
+        };
+        let text = format!("{number:>11}\n");
         self.shared.write(self.row, text.as_bytes())
     }
 }
@@ -134,7 +151,8 @@ impl Drop for Entry {
     }
 }
 
-const BLANK: [u8; ENTRY] = *b"          \n";
+/// A line that says nothing.
+pub(in crate::sys) const BLANK: [u8; ENTRY] = *b"           \n";
 
 fn offset(row: usize) -> u64 {
     (row * ENTRY) as u64
@@ -186,6 +204,7 @@ impl Shared {
         let process = starter
             .start(launch, None, None)
             .map_err(|fault| fault.error)?
+            .0
             .process;
         let mut watch = self.watch_state();
         if !watch.is_over {
@@ -196,8 +215,8 @@ impl Shared {
     }
 
     /// The life of the thread.
-    fn watch(&self, first: Process, starter: &Starter, cgroup: Option<&Path>) {
-        let mut guardian = Some(first);
+    fn watch(&self, first: Option<Process>, starter: &Starter, cgroup: Option<&Path>) {
+        let mut guardian = first;
         loop {
             let born = Instant::now();
             if let Some(process) = guardian.take() {
@@ -208,7 +227,9 @@ impl Shared {
             if watch.is_over {
                 return;
             }
-            tracing::warn!("the guardian has died, and is replaced");
+            drop(watch);
+            tell(|| tracing::warn!("the guardian has died, and is replaced"));
+            let mut watch = self.watch_state();
             if born.elapsed() < SHORT_LIFE {
                 watch = self.pause(watch);
             }
@@ -216,10 +237,13 @@ impl Shared {
                 return;
             }
             drop(watch);
-            guardian = self
-                .start(starter, cgroup)
-                .inspect_err(|error| tracing::warn!(%error, "no guardian could be started"))
-                .ok();
+            guardian = match self.start(starter, cgroup) {
+                Ok(guardian) => Some(guardian),
+                Err(error) => {
+                    tell(|| tracing::warn!(%error, "no guardian could be started"));
+                    None
+                }
+            };
         }
     }
 
@@ -230,6 +254,15 @@ impl Shared {
             .wait_timeout_while(watch, SHORT_LIFE, |watch| !watch.is_over);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
+}
+
+fn take(hand: &Mutex<Option<Process>>) -> Option<Process> {
+    hand.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Whoever listens may panic; the thread has a guardian to watch.
+fn tell(event: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(event));
 }
 
 /// Until it has ended, and is reaped.

@@ -104,7 +104,7 @@ impl Launcher {
         place: Option<Place<'_>>,
     ) -> Result<Spawned, Fault> {
         let Some(place) = place else {
-            return self.starter.start(launch, None, None);
+            return self.start(launch, None, None);
         };
         let cgroup = match (&self.cgroups, &place.enclosure.0) {
             (Err(_), _) => None,
@@ -126,7 +126,18 @@ impl Launcher {
             Some(limits) => Launch { limits, ..launch },
             None => launch,
         };
-        self.starter.start(launch, cgroup, entry)
+        self.start(launch, cgroup, entry)
+    }
+
+    fn start(
+        &self,
+        launch: Launch<'_>,
+        cgroup: Option<Arc<SlotCgroup>>,
+        entry: Option<Entry>,
+    ) -> Result<Spawned, Fault> {
+        let (spawned, way) = self.starter.start(launch, cgroup, entry)?;
+        self.starter.tell(&way);
+        Ok(spawned)
     }
 
     /// Whether what leaves its session can be found by a mark, and not better.
@@ -276,37 +287,76 @@ impl Starter {
         launch: Launch<'_>,
         cgroup: Option<Arc<SlotCgroup>>,
         entry: Option<Entry>,
-    ) -> Result<Spawned, Fault> {
+    ) -> Result<(Spawned, Way), Fault> {
         #[cfg(all(
             target_os = "linux",
             any(target_arch = "x86_64", target_arch = "aarch64")
         ))]
-        let entry = {
-            let mut entry = entry;
+        let (entry, refused) = {
+            let (mut entry, mut refused) = (entry, None);
             if let Some(cloner) = self.cloner.as_ref().filter(|cloner| !cloner.is_refused()) {
-                match cloner.spawn(&launch, cgroup, &mut entry) {
-                    Ok(spawned) => {
-                        self.tell("clone");
-                        return Ok(spawned);
+                match cloner.spawn(&launch, cgroup.clone(), &mut entry) {
+                    Ok(spawned) => return Ok((spawned, Way::Clone)),
+                    Err(linux::Refusal::Failed(fault)) => {
+                        if let (Some(libc::ENODEV), Some(cgroup)) =
+                            (fault.error.raw_os_error(), &cgroup)
+                        {
+                            // Somebody has removed it.
+                            cgroup.spend();
+                        }
+                        return Err(fault);
                     }
-                    Err(linux::Refusal::Failed(fault)) => return Err(fault),
-                    Err(linux::Refusal::Refused(error)) => {
-                        tracing::info!(%error, "clone is refused here: children are started by posix_spawn");
-                    }
+                    Err(linux::Refusal::Refused(error)) => refused = Some(error),
                 }
             }
-            entry
+            if cgroup.is_some() {
+                // It was possible when the pool was built. By std it would be born outside, and beyond its limits.
+                let error = refused.unwrap_or_else(|| io::ErrorKind::PermissionDenied.into());
+                let step = Step::Unknown;
+                return Err(Fault { step, error });
+            }
+            (entry, refused)
         };
-        self.tell("posix_spawn");
-        spawn_by_std(launch, entry)
+        #[cfg(not(all(
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        )))]
+        let refused = None;
+        Ok((spawn_by_std(launch, entry)?, Way::PosixSpawn { refused }))
     }
 
     /// Once, by which way children are started.
-    fn tell(&self, way: &'static str) {
-        if !self.has_told.load(Ordering::Relaxed) && !self.has_told.swap(true, Ordering::Relaxed) {
-            tracing::debug!(way, "the first child");
+    fn tell(&self, way: &Way) {
+        let is_first = || {
+            !self.has_told.load(Ordering::Relaxed) && !self.has_told.swap(true, Ordering::Relaxed)
+        };
+        match way {
+            Way::PosixSpawn {
+                refused: Some(error),
+            } => {
+                tracing::info!(%error, "clone is refused here: children are started by posix_spawn");
+            }
+            Way::PosixSpawn { refused: None } if is_first() => {
+                tracing::debug!(way = "posix_spawn", "the first child");
+            }
+            Way::Clone if is_first() => tracing::debug!(way = "clone", "the first child"),
+            Way::PosixSpawn { .. } | Way::Clone => {}
         }
     }
+}
+
+/// By which way a child was started.
+#[derive(Debug)]
+pub(super) enum Way {
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "only Linux has it")
+    )]
+    Clone,
+    PosixSpawn {
+        /// Why not by the other.
+        refused: Option<io::Error>,
+    },
 }
 
 fn spawn_by_std(launch: Launch<'_>, entry: Option<Entry>) -> Result<Spawned, Fault> {
@@ -361,13 +411,14 @@ fn spawn_by_std(launch: Launch<'_>, entry: Option<Entry>) -> Result<Spawned, Fau
     let pid = Pid::from_child(&child);
     if let Some(entry) = &entry {
         // Only now, since std tells its number no sooner: a host that is killed at just this moment leaves it behind.
-        let _ = entry.write(pid);
+        let _ = entry.write(pid, grouping);
     }
     let process = match exit_descriptor(pid) {
         Ok(exit) => Process::new(pid, exit, grouping, None, entry),
         Err(error) => {
             // Without a way to learn of its end the child cannot be kept.
             let _ = child.kill();
+            drop(entry);
             let _ = child.wait();
             return Err(error.into());
         }

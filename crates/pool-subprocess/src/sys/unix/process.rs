@@ -43,7 +43,8 @@ pub(crate) struct Killer(Arc<Mutex<Option<Tree>>>);
 /// By what a tree is reached.
 #[derive(Debug)]
 struct Tree {
-    pid: Pid,
+    /// `None`: it may be another's by now.
+    pid: Option<Pid>,
     /// The child's number is that of its group, too.
     leads_group: bool,
     cgroup: Option<Arc<SlotCgroup>>,
@@ -99,6 +100,13 @@ impl Killer {
         *self.unreaped() = None;
     }
 
+    /// The child was reaped by somebody else. Its cgroup is its own all the same.
+    fn forget_number(&self) {
+        if let Some(tree) = &mut *self.unreaped() {
+            tree.pid = None;
+        }
+    }
+
     fn unreaped(&self) -> MutexGuard<'_, Option<Tree>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,10 +114,10 @@ impl Killer {
 
 /// An error means that it is gone already, which is what a signal is for.
 fn signal(tree: &Tree, signal: Signal) {
-    let _ = if tree.leads_group {
-        kill_process_group(tree.pid, signal)
-    } else {
-        kill_process(tree.pid, signal)
+    let _ = match tree.pid {
+        Some(pid) if tree.leads_group => kill_process_group(pid, signal),
+        Some(pid) => kill_process(pid, signal),
+        None => Ok(()),
     };
 }
 
@@ -123,7 +131,7 @@ impl Process {
         entry: Option<Entry>,
     ) -> Self {
         let tree = Tree {
-            pid,
+            pid: Some(pid),
             leads_group: grouping != Grouping::Hosts,
             cgroup: cgroup.clone(),
         };
@@ -157,7 +165,7 @@ impl Process {
         let status = exit::look(self.pid, &self.exit).inspect_err(|error| {
             // Reaped behind our back, so that its number may be another's by now: no more signals.
             if *error == rustix::io::Errno::CHILD {
-                self.killer.release();
+                self.killer.forget_number();
                 self.entry = None;
             }
         })?;
@@ -252,6 +260,11 @@ impl Process {
         }
         // Tests for members, sends nothing. Killed members vanish when their new parent has reaped them.
         Ok(test_kill_process_group(self.pid) == Err(rustix::io::Errno::SRCH))
+    }
+
+    /// Whether what is left of its tree lives for certain: a cgroup does not count the dead, and a group does.
+    pub(crate) fn knows_the_living(&self) -> bool {
+        self.cgroup.is_some()
     }
 
     /// What tells that nothing lives in its cgroup any more: at once, unless it has begun within the last 10 ms.

@@ -5,7 +5,7 @@ use std::mem::size_of;
 use std::os::windows::io::{AsRawHandle, OwnedHandle};
 use std::process::Child;
 use std::ptr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use windows_sys::Win32::Foundation::{HANDLE, NTSTATUS};
 use windows_sys::Win32::System::JobObjects::{
@@ -38,13 +38,23 @@ unsafe extern "system" {
 /// The job that holds all processes that a child starts, and theirs. They are killed by its word, from any
 /// thread, or when its last handle closes, also by our death.
 #[derive(Clone, Debug)]
-pub(crate) struct Killer(Arc<OwnedHandle>);
+pub(crate) struct Killer(Arc<Job>);
+
+#[derive(Debug)]
+struct Job {
+    handle: OwnedHandle,
+    /// What lives in it is let be.
+    is_released: Mutex<bool>,
+}
 
 impl Killer {
     pub(super) fn new(limits: &ResourceLimits) -> io::Result<Self> {
         // SAFETY: neither attributes nor a name are passed.
         let handle = unsafe { CreateJobObjectW(ptr::null(), ptr::null()) };
-        let job = Self(Arc::new(owned(handle, ptr::null_mut())?));
+        let job = Self(Arc::new(Job {
+            handle: owned(handle, ptr::null_mut())?,
+            is_released: Mutex::new(false),
+        }));
         let limits = job_limits(limits)?;
         job.set(&limits)?;
         Ok(job)
@@ -53,7 +63,7 @@ impl Killer {
     /// Takes in a suspended child and lets it run.
     pub(super) fn adopt(&self, child: &Child) -> io::Result<()> {
         // SAFETY: both handles are open.
-        check(unsafe { AssignProcessToJobObject(self.0.as_raw_handle(), child.as_raw_handle()) })?;
+        check(unsafe { AssignProcessToJobObject(self.handle(), child.as_raw_handle()) })?;
         // SAFETY: the handle is open and has all access, since we made the process.
         let status = unsafe { NtResumeProcess(child.as_raw_handle()) };
         if status < 0 {
@@ -66,20 +76,48 @@ impl Killer {
 
     /// Kills the tree. Does not wait for its end.
     pub(crate) fn kill(&self) {
-        // SAFETY: the handle is open. An error means that there is nothing left to kill.
-        unsafe { TerminateJobObject(self.0.as_raw_handle(), KILLED) };
+        let is_released = self.is_released();
+        if !*is_released {
+            // SAFETY: the handle is open. An error means that there is nothing left to kill.
+            unsafe { TerminateJobObject(self.handle(), KILLED) };
+        }
     }
 
-    /// Lets what is in the job outlive its last handle.
+    fn handle(&self) -> HANDLE {
+        self.0.handle.as_raw_handle()
+    }
+
+    fn is_released(&self) -> MutexGuard<'_, bool> {
+        let lock = self.0.is_released.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets what is in the job outlive its last handle, within its limits.
     pub(super) fn release(&self) -> io::Result<()> {
-        self.set(&JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default())
+        let mut is_released = self.is_released();
+        let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
+        // SAFETY: the pointer and the size are those of the struct that the class names.
+        let queried = unsafe {
+            QueryInformationJobObject(
+                self.handle(),
+                JobObjectExtendedLimitInformation,
+                (&raw mut limits).cast(),
+                size_of::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>() as u32,
+                ptr::null_mut(),
+            )
+        };
+        check(queried)?;
+        limits.BasicLimitInformation.LimitFlags &= !JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+        self.set(&limits)?;
+        *is_released = true;
+        Ok(())
     }
 
     fn set(&self, limits: &JOBOBJECT_EXTENDED_LIMIT_INFORMATION) -> io::Result<()> {
         // SAFETY: the pointer and the size are those of the struct that the class names.
         let set = unsafe {
             SetInformationJobObject(
-                self.0.as_raw_handle(),
+                self.handle(),
                 JobObjectExtendedLimitInformation,
                 ptr::from_ref(limits).cast(),
                 size_of::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>() as u32,
@@ -102,7 +140,7 @@ impl Killer {
         // SAFETY: the pointer and the size are those of a list with room for 256.
         let queried = unsafe {
             QueryInformationJobObject(
-                self.0.as_raw_handle(),
+                self.handle(),
                 JobObjectBasicProcessIdList,
                 (&raw mut list).cast(),
                 size_of::<List>() as u32,
@@ -127,7 +165,7 @@ impl Killer {
         // SAFETY: the pointer and the size are those of the struct that the class names.
         let queried = unsafe {
             QueryInformationJobObject(
-                self.0.as_raw_handle(),
+                self.handle(),
                 JobObjectBasicAccountingInformation,
                 (&raw mut accounting).cast(),
                 size_of::<JOBOBJECT_BASIC_ACCOUNTING_INFORMATION>() as u32,
