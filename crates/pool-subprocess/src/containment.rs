@@ -42,12 +42,13 @@ pub struct Containment {
 pub enum TreeTier {
     /// All that the child ever started (Windows: a job object).
     Job,
-    /// All that the child ever started (Linux: a cgroup for each slot, entered at birth).
+    /// All that the child ever started (Linux: a cgroup for each slot, entered at birth), but what whoever may write to
+    /// the host's cgroup has moved out of it.
     Cgroup,
-    /// The child's session or process group at once; what has left it is looked for after a kill, by a variable in its
-    /// environment (Linux).
+    /// The child's process group at once; what has left it is looked for after a kill, by a mark in its environment
+    /// (Linux).
     Sweep,
-    /// The child's session or process group. What leaves it is not found (other Unixes).
+    /// The child's process group. What leaves it is not found (other Unixes).
     Group,
 }
 
@@ -73,9 +74,9 @@ impl fmt::Display for Containment {
             TreeTier::Job => "a kill reaches the whole tree (job object)",
             TreeTier::Cgroup => "a kill reaches the whole tree (a cgroup for each slot)",
             TreeTier::Sweep => {
-                "a kill reaches the session, then what has left it by its environment"
+                "a kill reaches the process group, then what has left it by its environment"
             }
-            TreeTier::Group => "a kill reaches the session or process group",
+            TreeTier::Group => "a kill reaches the process group",
         })?;
         if let Some(reason) = &self.tree_reason {
             write!(f, " [not more: {reason}]")?;

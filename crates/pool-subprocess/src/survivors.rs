@@ -7,8 +7,8 @@ use std::fmt;
 ///
 /// # Platform
 /// What is found is said by [`SubprocessPool::containment`](crate::SubprocessPool::containment): without a cgroup or a job
-/// it is the child's session or process group, and what has left that is let be after a clean end. Under
-/// [`Report`](Self::Report) and [`Allow`](Self::Allow), what has left the session also outlives a host that is killed
+/// it is the child's process group, and what has left that is let be after a clean end. Under
+/// [`Report`](Self::Report) and [`Allow`](Self::Allow), what has left the group also outlives a host that is killed
 /// while the command runs.
 ///
 /// # Examples

@@ -23,6 +23,6 @@ mod sys;
 mod verb;
 
 pub use census::{kill, pid_alive, wait_gone, zombies_of};
-pub use locate::path;
+pub use locate::{OVERRIDE, path};
 pub use seconds::MAX_SLEEP;
 pub use verb::run;

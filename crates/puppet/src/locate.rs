@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use std::{env, fs};
 
 /// Names the program outright, for layouts that are not Cargo's.
-const OVERRIDE: &str = "PUPPET";
+pub const OVERRIDE: &str = "PUPPET";
 
 /// The puppet's package, as it was when this was compiled.
 const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");

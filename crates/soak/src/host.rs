@@ -1,6 +1,6 @@
 //! Hosts that are killed while their pools work.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -13,9 +13,28 @@ use pool_subprocess::TreeTier;
 use crate::act::Act;
 use crate::census::Census;
 use crate::plan::Tier;
+use crate::sys;
 
 /// The variable that makes a program a host: a tier, a seed and a mark.
 const ENV: &str = "POOL_SOAK_HOST";
+
+/// What a host runs short of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Want {
+    Nothing,
+    /// It aborts at the first request that is refused: another way to be gone.
+    Memory,
+    /// Not as the superuser, who has them without limit.
+    Processes,
+}
+
+impl Want {
+    const ALL: [Self; 3] = [Self::Nothing, Self::Memory, Self::Processes];
+
+    fn draw(seed: u64) -> Self {
+        Self::ALL[(seed % 3) as usize]
+    }
+}
 
 /// If this process is to be a host, is one until it is killed.
 ///
@@ -30,13 +49,20 @@ pub fn serve() {
     };
     let tier = Tier::from_str(tier, true).expect("a tier");
     let seed = seed.parse().expect("a seed");
+    let mut random = Rng::with_seed(seed);
     let pool = tier.builder().max_size(8).build().expect("a pool");
+    // The guardian is there before there is nothing left to start it with.
+    let _ = pool.containment();
+    match Want::draw(seed) {
+        Want::Nothing => {}
+        Want::Memory => sys::limit_memory(random.u64(4 << 20..64 << 20)),
+        Want::Processes => sys::limit_processes(random.u64(16..64)),
+    }
     // What has left its session is a dead host's only where the system keeps it together.
     let leaves = matches!(pool.containment().tree, TreeTier::Cgroup | TreeTier::Job);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let mark = Arc::new(mark.to_owned());
-        let mut random = Rng::with_seed(seed);
         let mut workers = Vec::new();
         for _ in 0..12 {
             let (pool, mark, mut random) = (pool.clone(), Arc::clone(&mark), random.fork());
@@ -67,13 +93,27 @@ pub(crate) fn kill(program: &Path, tier: Tier, seed: u64) -> Result<(), String> 
     let mark = format!("{}-host", crate::epoch::mark(seed));
     let census = Census::before(&mark);
     let name = tier.to_possible_value().ok_or("a tier has a name")?;
-    let mut host = Command::new(program)
-        .env(ENV, format!("{} {seed} {mark}", name.get_name()))
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| error.to_string())?;
+    let start = |as_nobody: bool| {
+        let mut command = Command::new(program);
+        if as_nobody {
+            sys::become_nobody(&mut command);
+        }
+        command
+            .env(ENV, format!("{} {seed} {mark}", name.get_name()))
+            .env(puppet::OVERRIDE, puppet::path())
+            .stdout(Stdio::piped())
+            .spawn()
+    };
+    let as_nobody = Want::draw(seed) == Want::Processes;
+    let host = match start(as_nobody) {
+        // Nobody may not even enter the directory.
+        Err(error) if as_nobody && error.kind() == io::ErrorKind::PermissionDenied => start(false),
+        host => host,
+    };
+    let mut host = host.map_err(|error| error.to_string())?;
     let output = host.stdout.take().ok_or("no output")?;
     let mut line = String::new();
+    // One that is out of memory is gone before it says a word.
     let read = BufReader::new(output).read_line(&mut line);
     let after = Duration::from_micros(Rng::with_seed(seed).u64(..300_000));
     // This is the chance: when it is killed is what the seed draws.

@@ -83,3 +83,54 @@ impl Drop for Shortage {
         let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, self.before);
     }
 }
+
+/// Lets this process have little more memory than it has now.
+#[cfg(unix)]
+pub(crate) fn limit_memory(spare: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let pages = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = pages
+        .split(' ')
+        .next()
+        .and_then(|pages| pages.parse::<u64>().ok());
+    if let Some(pages) = pages {
+        let limit = Rlimit {
+            current: Some(pages * rustix::param::page_size() as u64 + spare),
+            maximum: getrlimit(Resource::As).maximum,
+        };
+        let _ = setrlimit(Resource::As, limit);
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn limit_memory(_: u64) {}
+
+/// Lets this user have so many processes, wherever they are.
+#[cfg(unix)]
+pub(crate) fn limit_processes(count: u64) {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+
+    let limit = Rlimit {
+        current: Some(count),
+        maximum: Some(count),
+    };
+    let _ = setrlimit(Resource::Nproc, limit);
+}
+
+#[cfg(not(unix))]
+pub(crate) fn limit_processes(_: u64) {}
+
+/// Whoever starts as the superuser starts as nobody.
+#[cfg(unix)]
+pub(crate) fn become_nobody(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt as _;
+
+    const NOBODY: u32 = 65_534;
+    if rustix::process::geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn become_nobody(_: &mut std::process::Command) {}

@@ -231,6 +231,32 @@ async fn trees_side_by_side_do_not_die_together() {
     }
 }
 
+/// Each has slots, cgroups and a guardian of its own.
+#[tokio::test]
+async fn pools_of_one_process_leave_each_other_alone() {
+    for tier in TIERS {
+        let (one, other) = (pool(tier), pool(tier));
+        let mut events = one.run(puppet(["ready-sleep", "60"])).events();
+        let pid = crate::puppets::number_after(&mut events, "ready").await;
+        let outcome = run_into_timeout(&other, puppet(["tree", "1"]), 2).await;
+        assert_eq!(outcome.cause(), Some(Cause::Timeout));
+        let guardians = (one.guardian_pid(), other.guardian_pid());
+        assert!(
+            guardians.0.is_none() || guardians.0 != guardians.1,
+            "{guardians:?}"
+        );
+        other.kill_all();
+        other.drain(PATIENCE).await.expect("it is empty");
+        drop(other);
+        if let Some(guardian) = guardians.1 {
+            assert_eq!(puppet::wait_gone([guardian], PATIENCE), [0; 0]);
+        }
+        assert!(puppet::pid_alive(pid), "{tier}");
+        let outcome = one.run(puppet(["echo"])).await.expect("it runs");
+        assert!(outcome.is_success(), "{tier}: {outcome:?}");
+    }
+}
+
 #[test]
 fn a_setting_that_means_nothing_is_an_error() {
     let error = "on".parse::<Cgroups>().expect_err("there is no such word");
