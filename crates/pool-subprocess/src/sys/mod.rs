@@ -23,6 +23,8 @@
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 mod linux;
+#[cfg(not(target_os = "linux"))]
+mod no_escapees;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -39,15 +41,19 @@ use crate::identity::Identity;
 use crate::resource_limits::ResourceLimits;
 use crate::spawner::Spawner;
 
+#[cfg(not(target_os = "linux"))]
+pub(crate) use no_escapees::escapees;
+#[cfg(target_os = "linux")]
+pub(crate) use unix::escapees;
 #[cfg(unix)]
 pub(crate) use unix::{
     Enclosure, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains, Source,
-    Watches, escapees, exhausted, give_to, is_executable, need_tokio_io, private_dir, wait,
+    Watches, exhausted, give_to, is_executable, need_tokio_io, private_dir, wait,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
     Enclosure, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains, Source,
-    Watches, escapees, exhausted, give_to, is_executable, need_tokio_io, private_dir, wait,
+    Watches, exhausted, give_to, is_executable, need_tokio_io, private_dir, wait,
 };
 
 /// What a source is to its child.

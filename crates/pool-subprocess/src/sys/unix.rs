@@ -3,7 +3,7 @@
 //! Where there is no faster way ([`linux`](super::linux)), std starts the child by posix_spawn, which needs no copy of
 //! the host's page tables because the program is an absolute path and there is no `pre_exec`.
 
-#[cfg_attr(not(target_os = "linux"), path = "unix/no_escapees.rs")]
+#[cfg(target_os = "linux")]
 mod escapees;
 mod exit;
 mod guardian;
@@ -33,7 +33,8 @@ use tempfile::TempDir;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-pub(crate) use self::escapees::escapees;
+#[cfg(target_os = "linux")]
+pub(crate) use self::escapees::{escapees, survivor};
 pub(crate) use self::launch::{Enclosure, Launcher, exhausted};
 #[cfg(not(all(
     target_os = "linux",

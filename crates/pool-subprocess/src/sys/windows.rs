@@ -205,21 +205,6 @@ fn program_of(pid: u32) -> Option<String> {
     Some(String::from_utf16_lossy(path))
 }
 
-/// What has left its job: nothing can.
-#[derive(Debug)]
-pub(crate) struct Escapee {
-    pub(crate) mark: usize,
-    pub(crate) survivor: Survivor,
-}
-
-impl Escapee {
-    pub(crate) fn kill(&self) {}
-}
-
-pub(crate) fn escapees(_: &str, _: &[&str]) -> io::Result<Vec<Escapee>> {
-    Ok(Vec::new())
-}
-
 fn peak_working_set(child: &Child) -> Option<u64> {
     let mut counters = PROCESS_MEMORY_COUNTERS::default();
     let size = size_of::<PROCESS_MEMORY_COUNTERS>() as u32;

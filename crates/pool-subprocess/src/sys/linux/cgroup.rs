@@ -18,7 +18,9 @@ use rustix::process::Resource;
 
 use super::controllers::{Controllers, Meter};
 use crate::resource_limits::{LimitHit, ResourceLimits};
+use crate::survivors::Survivor;
 use crate::sys::Source;
+use crate::sys::unix::survivor;
 
 /// How a pool's directory is named, before the host's process id.
 const PREFIX: &str = "pool-";
@@ -203,16 +205,17 @@ impl SlotCgroup {
         Source::changes(&self.events)
     }
 
-    /// The processes that live in it, or in those below it.
-    pub(in crate::sys) fn members(&self) -> io::Result<Vec<u32>> {
+    /// What lives in it, or in those below it.
+    pub(in crate::sys) fn survivors(&self) -> io::Result<Vec<Survivor>> {
         let mut dirs = vec![self.pool.path.join(&self.name)];
-        let mut members = Vec::new();
+        let mut survivors = Vec::new();
         while let Some(dir) = dirs.pop() {
             let text = fs::read_to_string(dir.join("cgroup.procs"))?;
-            members.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
+            let pids = text.lines().filter_map(|line| line.parse().ok());
+            survivors.extend(pids.map(survivor));
             dirs.extend(subdirs(&dir));
         }
-        Ok(members)
+        Ok(survivors)
     }
 }
 

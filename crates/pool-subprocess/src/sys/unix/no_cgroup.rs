@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::resource_limits::{LimitHit, ResourceLimits};
+use crate::survivors::Survivor;
 use crate::sys::Source;
 
 /// Those of cgroups that there are not.
@@ -67,7 +68,7 @@ impl SlotCgroup {
         match *self {}
     }
 
-    pub(in crate::sys) fn members(&self) -> io::Result<Vec<u32>> {
+    pub(in crate::sys) fn survivors(&self) -> io::Result<Vec<Survivor>> {
         match *self {}
     }
 }

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 
-use super::escapees::survivor;
 use super::guardian::Entry;
 use super::{SlotCgroup, Source, exit, limits, usage};
 use crate::resource_limits::{LimitHit, ResourceLimits};
@@ -302,7 +301,7 @@ impl Remains {
 
     pub(crate) fn list(&self) -> io::Result<Vec<Survivor>> {
         match &self.0 {
-            Some(cgroup) => Ok(cgroup.members()?.into_iter().map(survivor).collect()),
+            Some(cgroup) => cgroup.survivors(),
             None => Err(io::ErrorKind::Unsupported.into()),
         }
     }

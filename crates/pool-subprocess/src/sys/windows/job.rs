@@ -13,7 +13,7 @@ use windows_sys::Win32::System::JobObjects::{
     JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE, JOB_OBJECT_LIMIT_PRIORITY_CLASS,
     JOB_OBJECT_LIMIT_PROCESS_MEMORY, JOB_OBJECT_LIMIT_PROCESS_TIME,
     JOBOBJECT_BASIC_ACCOUNTING_INFORMATION, JOBOBJECT_BASIC_PROCESS_ID_LIST,
-    JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectBasicAccountingInformation,
+    JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JOBOBJECTINFOCLASS, JobObjectBasicAccountingInformation,
     JobObjectBasicProcessIdList, JobObjectExtendedLimitInformation, QueryInformationJobObject,
     SetInformationJobObject, TerminateJobObject,
 };
@@ -96,17 +96,7 @@ impl Killer {
     pub(super) fn release(&self) -> io::Result<()> {
         let mut is_released = self.is_released();
         let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
-        // SAFETY: the pointer and the size are those of the struct that the class names.
-        let queried = unsafe {
-            QueryInformationJobObject(
-                self.handle(),
-                JobObjectExtendedLimitInformation,
-                (&raw mut limits).cast(),
-                size_of::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>() as u32,
-                ptr::null_mut(),
-            )
-        };
-        check(queried)?;
+        self.query(JobObjectExtendedLimitInformation, &mut limits)?;
         limits.BasicLimitInformation.LimitFlags &= !JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
         self.set(&limits)?;
         *is_released = true;
@@ -126,6 +116,21 @@ impl Killer {
         check(set)
     }
 
+    /// `T` is what the class names, and valid whatever is in it.
+    fn query<T>(&self, class: JOBOBJECTINFOCLASS, into: &mut T) -> io::Result<()> {
+        // SAFETY: the pointer and the size are those of what the class names.
+        let queried = unsafe {
+            QueryInformationJobObject(
+                self.handle(),
+                class,
+                ptr::from_mut(into).cast(),
+                size_of::<T>() as u32,
+                ptr::null_mut(),
+            )
+        };
+        check(queried)
+    }
+
     /// The processes in it, or the first 256 of them.
     pub(super) fn processes(&self) -> io::Result<Vec<u32>> {
         #[repr(C)]
@@ -137,19 +142,10 @@ impl Killer {
             head: JOBOBJECT_BASIC_PROCESS_ID_LIST::default(),
             rest: [0; 255],
         };
-        // SAFETY: the pointer and the size are those of a list with room for 256.
-        let queried = unsafe {
-            QueryInformationJobObject(
-                self.handle(),
-                JobObjectBasicProcessIdList,
-                (&raw mut list).cast(),
-                size_of::<List>() as u32,
-                ptr::null_mut(),
-            )
-        };
         // More than there is room for is an error that fills the list.
-        if queried == 0 && list.head.NumberOfProcessIdsInList == 0 {
-            return Err(io::Error::last_os_error());
+        let queried = self.query(JobObjectBasicProcessIdList, &mut list);
+        if list.head.NumberOfProcessIdsInList == 0 {
+            queried?;
         }
         let all = list.head.ProcessIdList.iter().chain(&list.rest);
         let count = list.head.NumberOfProcessIdsInList as usize;
@@ -162,17 +158,7 @@ impl Killer {
 
     pub(super) fn accounting(&self) -> io::Result<JOBOBJECT_BASIC_ACCOUNTING_INFORMATION> {
         let mut accounting = JOBOBJECT_BASIC_ACCOUNTING_INFORMATION::default();
-        // SAFETY: the pointer and the size are those of the struct that the class names.
-        let queried = unsafe {
-            QueryInformationJobObject(
-                self.handle(),
-                JobObjectBasicAccountingInformation,
-                (&raw mut accounting).cast(),
-                size_of::<JOBOBJECT_BASIC_ACCOUNTING_INFORMATION>() as u32,
-                ptr::null_mut(),
-            )
-        };
-        check(queried)?;
+        self.query(JobObjectBasicAccountingInformation, &mut accounting)?;
         Ok(accounting)
     }
 }
