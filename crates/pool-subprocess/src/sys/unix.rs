@@ -15,6 +15,7 @@ pub(super) mod limits;
 )))]
 mod no_cgroup;
 mod process;
+mod starter;
 mod usage;
 
 use std::fs::Permissions;
@@ -35,13 +36,14 @@ use tokio::io::unix::AsyncFd;
 
 #[cfg(target_os = "linux")]
 pub(crate) use self::escapees::{escapees, survivor};
-pub(crate) use self::launch::{Enclosure, Launcher, exhausted};
+pub(crate) use self::launch::{Enclosure, Launcher};
 #[cfg(not(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
 use self::no_cgroup::{PoolCgroup, SlotCgroup};
 pub(crate) use self::process::{Killer, Process, Remains};
+pub(crate) use self::starter::exhausted;
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")

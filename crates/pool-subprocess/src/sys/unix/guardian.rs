@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Pid;
 
-use super::launch::Starter;
 use super::process::Grouping;
+use super::starter::Starter;
 use super::{Process, pipe};
 use crate::identity::Identity;
 use crate::resource_limits::ResourceLimits;
