@@ -23,6 +23,9 @@ use std::time::Instant;
 /// # Errors
 /// What was left of an epoch, with the seed that it can be done again by.
 pub fn soak(plan: &Plan, mut watch: impl FnMut(&Tally)) -> Result<Tally, String> {
+    // What tokio opens once and keeps, as it does for signals, is opened now.
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    drop(runtime);
     let start = Instant::now();
     let mut tally = Tally::default();
     let mut random = fastrand::Rng::with_seed(plan.seed);
