@@ -256,8 +256,8 @@ pub enum RunError {
         /// What the system says.
         source: Arc<io::Error>,
     },
-    /// It was killed, and is not dead ten seconds later: it sleeps uninterruptibly in the system. Its slot stays taken
-    /// until it is.
+    /// It was killed, and ten seconds later it, or something that it had started, is not dead: it sleeps uninterruptibly
+    /// in the system. Its slot stays taken until it is.
     #[error("`{command}` was killed and does not die")]
     Stuck {
         /// The command line.

@@ -59,7 +59,7 @@ pub enum Stage {
     CloseInput,
     /// The tree was killed: SIGKILL on Unix, the end of the job on Windows.
     Kill,
-    /// The child did not die within ten seconds of the kill: whoever waits for it gets
+    /// The child, or what it had started, did not die within ten seconds of the kill: whoever waits for it gets
     /// [`RunError::Stuck`](crate::RunError::Stuck) then, and no outcome.
     Stuck,
 }
@@ -224,10 +224,12 @@ impl Lifecycle {
             }
             State::Draining { until } if !pipes_open || until <= now => {
                 self.pipe_leaked = pipes_open;
+                // Told once, of the child or of what it left.
+                let is_told = self.stages.contains(&Stage::Stuck);
                 self.state = State::Sweeping {
                     next: now,
                     until: now + SWEEP_TIME,
-                    stuck_at: Some(now + STUCK_AFTER),
+                    stuck_at: (!is_told).then(|| now + STUCK_AFTER),
                 };
                 Action::Sweep
             }
@@ -440,6 +442,21 @@ mod tests {
         assert_eq!(life.tick(true, now), Action::Terminate);
         assert_eq!(life.kill(Cause::Dropped, now), Action::Kill);
         assert_eq!(life.cause(), Some(Cause::Timeout));
+    }
+
+    #[test]
+    fn what_was_told_of_the_child_is_not_told_again_of_what_it_left() {
+        let (mut life, now) = running(None);
+        assert_eq!(life.kill(Cause::Cancelled, now), Action::Kill);
+        let late = now + STUCK_AFTER;
+        assert_eq!(life.tick(false, late), Action::ReportStuck);
+        life.exited(late);
+        assert_eq!(life.tick(false, late), Action::Sweep);
+        life.swept(false, true, late);
+        let later = late + STUCK_AFTER;
+        assert_eq!(life.tick(false, later), Action::Sweep);
+        life.swept(true, true, later);
+        assert_eq!(life.stages(), [Stage::Kill, Stage::Stuck]);
     }
 
     #[test]
