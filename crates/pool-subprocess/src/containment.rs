@@ -35,6 +35,17 @@ pub struct Containment {
 }
 
 /// What a kill reaches: from strong to weak.
+///
+/// # Examples
+/// ```
+/// use pool_subprocess::{SubprocessPool, TreeTier};
+///
+/// let pool = SubprocessPool::new(1)?;
+/// if pool.containment().tree == TreeTier::Group {
+///     eprintln!("daemons that commands leave are not found here");
+/// }
+/// # Ok::<(), pool_subprocess::BuildError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -53,6 +64,18 @@ pub enum TreeTier {
 }
 
 /// What becomes of the children of a host that is killed, and so can do nothing for them.
+///
+/// # Examples
+/// ```
+/// use pool_subprocess::{HostDeathTier, SubprocessPool};
+///
+/// let pool = SubprocessPool::builder().guardian(false).build()?;
+/// let containment = pool.containment();
+/// if containment.host_death == HostDeathTier::Nothing {
+///     println!("{}", containment.host_death_reason.unwrap_or_default());
+/// }
+/// # Ok::<(), pool_subprocess::BuildError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

@@ -195,9 +195,13 @@ impl Builder {
     /// Builds the pool and starts its thread.
     ///
     /// # Errors
-    /// [`BuildError`] names the limit that is out of its range, a `POOL_RUN_MODE` or a `POOL_SPAWNER` that is none, a
-    /// variable with too few values for its slots, or why the thread could not be started or descriptors not be
-    /// reserved.
+    /// [`BuildError`] names the limit that is out of its range, a `POOL_RUN_MODE`, `POOL_SPAWNER`, `POOL_CGROUP` or
+    /// `POOL_GUARDIAN` that means nothing, a variable with too few values for its slots, or why the thread could not be
+    /// started or descriptors not be reserved. That there are no cgroups is no error:
+    /// [`containment`](SubprocessPool::containment) tells.
+    ///
+    /// # Blocking
+    /// On Linux, for as long as it takes to make a cgroup and to try to start a child in it: well below a millisecond.
     pub fn build(self) -> Result<SubprocessPool, BuildError> {
         let mode = match self.mode {
             Some(mode) => Some(mode),
@@ -345,14 +349,19 @@ impl SubprocessPool {
         self.inner.mode
     }
 
-    /// What this pool can do here so that nothing is left behind, and why not more. Starts the guardian if there is none
-    /// yet.
+    /// What this pool can do here so that nothing is left behind, and why not more.
+    ///
+    /// # Blocking
+    /// Starts the guardian if there is none yet, which takes as long as to start any program.
     #[must_use]
     pub fn containment(&self) -> Containment {
         self.inner.launcher.containment()
     }
 
     /// The guardian's process id: `None` before the first command, where there is none, or while it is being replaced.
+    ///
+    /// # Platform
+    /// Always `None` on Windows, where the system does what it is for.
     #[must_use]
     pub fn guardian_pid(&self) -> Option<u32> {
         self.inner.launcher.guardian_pid()

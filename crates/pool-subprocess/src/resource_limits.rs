@@ -10,8 +10,8 @@ use std::time::Duration;
 /// of these, and of processes that were refused to a tree.
 ///
 /// # Platform
-/// On Unix each process of the tree is limited for itself (`setrlimit`), where a cgroup does not do it for the tree; limits above the host's own hard ones need
-/// privileges. With [`Spawner::Std`](crate::Spawner::Std) and on other Unixes than Linux, a start with limits copies the
+/// On Unix each process of the tree is limited for itself (`setrlimit`), where a cgroup does not do it for the tree;
+/// limits above the host's own hard ones need privileges. With [`Spawner::Std`](crate::Spawner::Std) and on other Unixes than Linux, a start with limits copies the
 /// host's page tables, which takes long where the host has much memory. On Windows the job has the limits, each of its
 /// processes by itself except for their number; open files and file sizes cannot be limited there.
 ///

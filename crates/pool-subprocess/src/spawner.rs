@@ -14,8 +14,10 @@ use crate::error::UnknownSpawner;
 /// On Linux on x86-64 and AArch64, `Auto` clones a child that shares the host's memory until it executes its program
 /// (`clone3` and `close_range`, Linux 5.9): its price depends neither on the host's memory nor on its open
 /// descriptors, and the child has none of these, and a session of its own unless it shares the host's input. By `Std` it
-/// has a process group, and the host's descriptors that are not close-on-exec. Where the system does not know these calls or a filter refuses them, and everywhere else, `Auto` is
-/// `Std`. For this a pool keeps three descriptors with low numbers for each processor, up to four, and one more.
+/// has a process group, and the host's descriptors that are not close-on-exec. One that shares the host's terminal is in
+/// the host's group in any case. Where the system does not know these calls or a filter refuses them, and everywhere
+/// else, `Auto` is `Std`; but a filter that is put up when the pool has cgroups already fails its starts, since std would
+/// start them outside. For this a pool keeps three descriptors with low numbers for each processor, up to four, and one more.
 ///
 /// # Examples
 /// ```

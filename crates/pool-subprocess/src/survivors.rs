@@ -62,7 +62,7 @@ pub enum Survivors {
     Found(Vec<Survivor>),
 }
 
-/// A process that lives on when its command has ended.
+/// A process that lives on when its command has ended: see [`Survivors`] for an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

@@ -20,7 +20,7 @@ use crate::sys;
 pub(crate) const VARIABLE: &str = "POOL_TREE";
 
 /// How long a sweep goes on while there is something to kill: what is being born meanwhile is found by the next look.
-const SWEEP_TIME: Duration = crate::lifecycle::STUCK_AFTER;
+pub(crate) const SWEEP_TIME: Duration = crate::lifecycle::STUCK_AFTER;
 
 /// Between two looks, for what was killed to die.
 const PAUSE: Duration = Duration::from_millis(2);

@@ -65,6 +65,28 @@ pub fn kill(pid: u32) -> std::io::Result<()> {
     sys::kill(pid)
 }
 
+/// The processes that have this variable, as `NAME=value`, in the environment that their program was executed with.
+///
+/// # Platform
+/// Read from `/proc`; empty where there is none.
+///
+/// # Examples
+/// ```
+/// assert_eq!(puppet::marked("PUPPET_NO_SUCH=mark"), []);
+/// ```
+#[must_use]
+pub fn marked(variable: &str) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_marked = |pid: &u32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment
+            .split(|byte| *byte == 0)
+            .any(|entry| entry == variable.as_bytes())
+    };
+    pids.filter(is_marked).collect()
+}
+
 /// The children of a process that have ended and that it has not reaped.
 ///
 /// # Platform

@@ -22,7 +22,7 @@ mod seconds;
 mod sys;
 mod verb;
 
-pub use census::{kill, pid_alive, wait_gone, zombies_of};
+pub use census::{kill, marked, pid_alive, wait_gone, zombies_of};
 pub use locate::{OVERRIDE, path};
 pub use seconds::MAX_SLEEP;
 pub use verb::run;

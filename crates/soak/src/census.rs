@@ -27,7 +27,7 @@ impl Census {
     /// What is there now and was not before.
     pub(crate) fn check(&self, dirs: &[PathBuf]) -> Result<(), String> {
         let me = std::process::id();
-        gone("processes", || sys::marked(&self.mark))?;
+        gone("processes", || puppet::marked(&self.mark))?;
         gone("zombies", || puppet::zombies_of(me))?;
         gone("cgroups", || sys::cgroups_of(me))?;
         gone("scratch directories", || {
@@ -46,7 +46,7 @@ impl Census {
 
     /// What is there of another process, which is dead.
     pub(crate) fn check_dead(&self, pid: u32) -> Result<(), String> {
-        gone("processes", || sys::marked(&self.mark))?;
+        gone("processes", || puppet::marked(&self.mark))?;
         gone("cgroups", || sys::cgroups_of(pid))
     }
 }

@@ -3,19 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 
-/// The processes that have this variable in their environment.
-pub(crate) fn marked(mark: &str) -> Vec<u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_marked = |pid: &u32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment
-            .split(|byte| *byte == 0)
-            .any(|variable| variable == mark.as_bytes())
-    };
-    pids.filter(is_marked).collect()
-}
-
 /// What this process has open; the numbers of cgroups do not count.
 pub(crate) fn descriptors() -> Vec<String> {
     if cfg!(windows) {

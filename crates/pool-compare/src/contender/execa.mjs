@@ -131,7 +131,8 @@ if (name === 'host') {
 	try {
 		console.log(`passes: ${await cases[name]()}`);
 	} catch (error) {
-		console.log(`fails: ${(error.shortMessage ?? error.message).replaceAll('\n', ' ')}`);
+		const text = (error.shortMessage ?? error.message).replaceAll('\n', ' ');
+		console.log(`fails: ${text.replaceAll(puppet, 'puppet')}`);
 	}
 } else {
 	console.log('skipped: there is no such thing');

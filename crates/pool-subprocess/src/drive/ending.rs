@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Drive;
 use super::aftermath::{Aftermath, TreeEnd};
@@ -15,7 +15,12 @@ use crate::monitor::Request;
 use crate::outcome::{Exit, Facts, Outcome};
 use crate::subject::Subject;
 use crate::survivors::Survivors;
+use crate::sweeper::SWEEP_TIME;
 use crate::sys::{RawExit, Readiness, Remains, Role};
+
+/// How long the end of a run waits for the look at what is left: longer than a sweep takes to give up, so that what it has
+/// found is told.
+const LOOK_TIME: Duration = SWEEP_TIME.saturating_add(Duration::from_secs(2));
 
 /// The signal that is no request, on every Unix.
 const KILL: i32 = 9;
@@ -25,7 +30,7 @@ const KILL: i32 = 9;
 pub(super) struct Closing {
     end: io::Result<RawExit>,
     at: Instant,
-    /// What it has left is waited for until then.
+    /// What is under way, first the look and then the work on files, is waited for until then.
     pub(super) until: Instant,
     /// Is over before anything is done on files: what it has left may write to them.
     aftermath: Option<Aftermath>,
@@ -45,7 +50,8 @@ impl Drive {
         self.subject = Subject::Gone;
     }
 
-    /// The child is gone. What is left is done on files: the end of the copy, and of the child's own directory.
+    /// The child is gone. What it has left is looked for; then follows what is done on files: the end of the copy, and of
+    /// the child's own directory.
     pub(super) fn close(&mut self, end: io::Result<RawExit>, remains: Remains, now: Instant) {
         for pump in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
             pump.close(&self.monitor);
@@ -67,10 +73,15 @@ impl Drive {
         if aftermath.is_none() {
             self.close_files(&end);
         }
+        let time = if aftermath.is_some() {
+            LOOK_TIME
+        } else {
+            FILES_TIME
+        };
         self.closing = Some(Box::new(Closing {
             end,
             at: now,
-            until: now + FILES_TIME,
+            until: now + time,
             aftermath,
             survivors,
         }));
@@ -91,24 +102,24 @@ impl Drive {
         let Some(mut closing) = self.closing.take() else {
             return Poll::Ready(());
         };
-        // What lives still is not given up for a second kill.
-        let is_late = closing.until <= now;
         if let Some(aftermath) = &closing.aftermath {
             match aftermath.poll(&self.monitor.command, waker) {
                 Poll::Ready(survivors) => closing.survivors = survivors,
-                Poll::Pending if !is_late => {
+                // What lives still is not given up for a second kill.
+                Poll::Pending if now < closing.until => {
                     self.closing = Some(closing);
                     return Poll::Pending;
                 }
                 Poll::Pending => {}
             }
             closing.aftermath = None;
+            closing.until = now + FILES_TIME;
             self.close_files(&closing.end);
         }
         if let Some(files) = &mut self.files {
             let command = &self.monitor.command;
             if files.poll(command, waker).is_pending() {
-                if !is_late && !is_killed {
+                if now < closing.until && !is_killed {
                     self.closing = Some(closing);
                     return Poll::Pending;
                 }

@@ -24,19 +24,6 @@ fn pool(can: impl Fn(&Containment) -> bool) -> Option<SubprocessPool> {
     None
 }
 
-/// The processes that have this in their environment.
-fn marked(mark: &str) -> Vec<u32> {
-    let entries = std::fs::read_dir("/proc").expect("it is there").flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let is_marked = |pid: &u32| {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment
-            .split(|byte| *byte == 0)
-            .any(|variable| variable == mark.as_bytes())
-    };
-    pids.filter(is_marked).collect()
-}
-
 async fn run(pool: &SubprocessPool, command: Command) -> Outcome {
     pool.run(command).await.expect("it runs")
 }
@@ -102,7 +89,7 @@ async fn a_fork_bomb_is_bounded_and_ends() {
     let outcome = run(&pool, bomb).await;
     assert_eq!(outcome.cause(), None, "{outcome:?}");
     assert_eq!(outcome.limit_hit(), Some(LimitHit::Processes));
-    assert_eq!(marked(&mark), [0; 0]);
+    assert_eq!(puppet::marked(&mark), [0; 0]);
     // What was counted is not the next one's, and the limit is not the one's after that.
     let small = puppet(["echo"]).limits(ResourceLimits::new().processes(50));
     let outcome = run(&pool, small).await;
@@ -130,7 +117,7 @@ async fn a_tree_that_grows_while_it_is_killed_is_gone() {
             assert_eq!(outcome.signal(), Some(9), "{tier}: {outcome:?}");
             assert_eq!(outcome.survivors(), &Survivors::None, "{tier}");
             assert_ne!(pool.containment().tree, TreeTier::Group);
-            assert_eq!(marked(&mark), [0; 0], "{tier}");
+            assert_eq!(puppet::marked(&mark), [0; 0], "{tier}");
         }
     }
 }

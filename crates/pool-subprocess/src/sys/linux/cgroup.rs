@@ -175,7 +175,7 @@ impl SlotCgroup {
 
     /// Kills all members, also those that are being born. Does not wait for their end.
     pub(in crate::sys) fn kill(&self) {
-        self.was_killed.store(true, Ordering::Relaxed);
+        self.spend();
         let _ = rustix::io::pwrite(&self.kill, b"1", 0);
     }
 

@@ -179,7 +179,8 @@ impl Process {
         })
     }
 
-    /// Asks the group to end, or the child alone where that is the host's. A stopped process does not see the request before it is continued.
+    /// Asks the group to end, or the child alone where that is the host's. A stopped process does not see the request
+    /// before it is continued.
     pub(crate) fn terminate(&self) -> bool {
         if let Some(tree) = &*self.killer.unreaped() {
             signal(tree, Signal::TERM);
