@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use crate::errand::{Errand, Worker};
-use crate::survivors::{Survivor, Survivors, TreePolicy};
-use crate::sys;
+use crate::survivors::{Survivors, TreePolicy};
+use crate::sys::{self, Escapee};
 
 /// The variable. Its value is a list of marks, one for each pool around the process, outermost first.
 pub(crate) const VARIABLE: &str = "POOL_TREE";
@@ -87,6 +87,8 @@ struct Request {
     mark: String,
     worker: Worker<Survivors>,
     until: Instant,
+    /// What was killed, until it is gone.
+    dying: Vec<Escapee>,
 }
 
 impl Sweeper {
@@ -98,6 +100,7 @@ impl Sweeper {
             mark,
             worker,
             until: Instant::now() + SWEEP_TIME,
+            dying: Vec::new(),
         });
         if !queue.has_thread {
             let sweeper = self.clone();
@@ -149,27 +152,34 @@ fn look(requests: &mut Vec<Request>) {
     let marks: Vec<&str> = requests.iter().map(|request| &*request.mark).collect();
     let looked = sys::escapees(VARIABLE, &marks);
     let now = Instant::now();
-    let mut found: Vec<Vec<Survivor>> = marks.iter().map(|_| Vec::new()).collect();
-    let error = match looked {
-        Ok(escapees) => {
-            for escapee in escapees {
-                escapee.kill();
-                tracing::debug!(survivor = %escapee.survivor, "killed what has left its session");
-                found[escapee.mark].push(escapee.survivor);
-            }
-            None
-        }
-        // There may be descriptors again in a moment.
-        Err(error) => Some(error),
+    // There may be descriptors again in a moment.
+    let (found, error) = match looked {
+        Ok(found) => (found, None),
+        Err(error) => (Vec::new(), Some(error)),
     };
-    for (request, found) in mem::take(requests).into_iter().zip(found) {
+    for request in requests.iter_mut() {
+        request.dying.retain(|escapee| !escapee.is_gone());
+    }
+    for escapee in found {
+        escapee.kill();
+        let dying = &mut requests[escapee.mark].dying;
+        let pid = escapee.survivor.pid;
+        if !dying.iter().any(|other| other.survivor.pid == pid) {
+            tracing::debug!(survivor = %escapee.survivor, "killed what has left its session");
+            dying.push(escapee);
+        }
+    }
+    for mut request in mem::take(requests) {
+        let is_late = request.until <= now;
         match &error {
-            None if found.is_empty() || request.until <= now => {
-                request.worker.finish(Ok(Survivors::of(found)));
-            }
-            Some(error) if request.until <= now => {
+            Some(error) if is_late => {
                 let error = io::Error::new(error.kind(), error.to_string());
                 request.worker.finish(Err(error));
+            }
+            None if is_late || request.dying.is_empty() => {
+                let left = mem::take(&mut request.dying);
+                let left = left.into_iter().map(|escapee| escapee.survivor);
+                request.worker.finish(Ok(Survivors::of(left.collect())));
             }
             _ => requests.push(request),
         }

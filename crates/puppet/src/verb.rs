@@ -132,7 +132,7 @@ pub(crate) enum Verb {
     StopSelf,
     /// Abort, as after a failed assertion
     Crash,
-    /// Ask for BYTES of memory, write to all of it, and print `touched BYTES`
+    /// Ask for BYTES of memory, write to all of it, hold it to the end, and print `touched BYTES`
     Memory { bytes: usize },
     /// Keep a processor busy
     Spin { seconds: Seconds },

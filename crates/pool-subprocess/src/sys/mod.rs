@@ -42,14 +42,14 @@ use crate::resource_limits::ResourceLimits;
 use crate::spawner::Spawner;
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use no_escapees::escapees;
-#[cfg(target_os = "linux")]
-pub(crate) use unix::escapees;
+pub(crate) use no_escapees::{Escapee, escapees};
 #[cfg(unix)]
 pub(crate) use unix::{
     Enclosure, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains, Source,
     Watches, exhausted, give_to, is_executable, need_tokio_io, private_dir, wait,
 };
+#[cfg(target_os = "linux")]
+pub(crate) use unix::{Escapee, escapees};
 #[cfg(windows)]
 pub(crate) use windows::{
     Enclosure, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains, Source,

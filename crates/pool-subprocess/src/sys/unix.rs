@@ -35,7 +35,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 #[cfg(target_os = "linux")]
-pub(crate) use self::escapees::{escapees, survivor};
+pub(crate) use self::escapees::{Escapee, escapees, survivor};
 pub(crate) use self::launch::{Enclosure, Launcher};
 #[cfg(not(all(
     target_os = "linux",

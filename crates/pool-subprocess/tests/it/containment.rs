@@ -271,6 +271,39 @@ mod on_linux {
         assert!(!puppet::pid_alive(escapee));
     }
 
+    /// While it dies, its environment is gone and all else of it is there.
+    #[tokio::test]
+    async fn what_takes_long_to_die_is_waited_for() {
+        for tier in tiers_with_reach() {
+            let pool = pool(tier);
+            let script = "setsid \"$0\" seq memory 100000000 --then ready-sleep 60 & sleep 60";
+            let command = Command::new("/bin/sh").args(["-c", script]);
+            let outcome = run_into_timeout(&pool, command.arg(puppet::path()), 2).await;
+            let escapee = numbers_after(&outcome.stdout().to_string_lossy(), "ready")[0];
+            assert_eq!(outcome.survivors(), &Survivors::None, "{tier}");
+            assert!(!puppet::pid_alive(escapee), "{tier}");
+        }
+    }
+
+    /// Between two programs there is no environment to look at.
+    #[tokio::test]
+    async fn what_executes_itself_again_and_again_is_found() {
+        let scripts = tempfile::tempdir().expect("a directory");
+        let script = scripts.path().join("again");
+        std::fs::write(&script, "exec /bin/sh \"$0\"").expect("it is written");
+        for tier in tiers_with_reach() {
+            for _ in 0..20 {
+                let pool = pool(tier);
+                let start = "setsid /bin/sh \"$0\" >/dev/null 2>&1 & echo $!";
+                let command = Command::new("/bin/sh").args(["-c", start]).arg(&script);
+                let outcome = pool.run(command.tree_policy(TreePolicy::Kill)).await;
+                let escapee = daemon(&outcome.expect("it runs").stdout().to_string_lossy());
+                pool.drain(PATIENCE).await.expect("it is empty");
+                assert!(!puppet::pid_alive(escapee), "{tier}");
+            }
+        }
+    }
+
     /// Where another part of the host reaps a child, its number is not ours any more; what it started is.
     #[tokio::test]
     async fn the_tree_of_a_child_that_somebody_else_reaped_is_gone() {

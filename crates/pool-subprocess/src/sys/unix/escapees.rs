@@ -1,13 +1,20 @@
 //! Processes that have left their session, found by what they have in their environment (Linux).
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use memchr::memmem;
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::survivors::Survivor;
+
+/// How long a process may take to execute a program, which is microseconds, before it counts as one without environment.
+const EXECUTION_TIME: Duration = Duration::from_millis(200);
 
 /// A process that has one of the marks that were looked for.
 #[derive(Debug)]
@@ -22,6 +29,12 @@ impl Escapee {
     /// An error means that it is gone, or not ours to kill: the next look tells.
     pub(crate) fn kill(&self) {
         let _ = pidfd_send_signal(&self.process, Signal::KILL);
+    }
+
+    /// What dies has no environment any more before its descriptors are closed: not to be found is not to be gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        let mut process = [PollFd::new(&self.process, PollFlags::IN)];
+        poll(&mut process, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 }
 
@@ -61,8 +74,7 @@ fn escapee(pid: u32, variable: &str, marks: &[&str]) -> io::Result<Option<Escape
 }
 
 fn mark_of(pid: u32, variable: &str, marks: &[&str]) -> io::Result<Option<usize>> {
-    let environment = fs::read(format!("/proc/{pid}/environ"));
-    let Some(environment) = of_process(environment)? else {
+    let Some(environment) = environment_of(pid)? else {
         return Ok(None);
     };
     let mut variables = environment.split(|byte| *byte == 0);
@@ -73,6 +85,42 @@ fn mark_of(pid: u32, variable: &str, marks: &[&str]) -> io::Result<Option<usize>
     let has =
         |mark: &&str| value.is_some_and(|value| memmem::find(value, mark.as_bytes()).is_some());
     Ok(marks.iter().position(has))
+}
+
+/// While a process executes a program, nothing is read for a moment: the old one's is gone, or the new one's not there.
+fn environment_of(pid: u32) -> io::Result<Option<Vec<u8>>> {
+    let asked = Instant::now();
+    loop {
+        let environment = of_process(read_at_once(&format!("/proc/{pid}/environ")))?;
+        let is_read = environment.as_ref().is_none_or(|bytes| !bytes.is_empty());
+        if is_read || asked.elapsed() > EXECUTION_TIME || has_none(pid)? {
+            return Ok(environment);
+        }
+        thread::sleep(Duration::from_micros(50));
+    }
+}
+
+/// By one call, unless it is very long: what follows is not there any more after an exec.
+fn read_at_once(path: &str) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let mut bytes = Vec::with_capacity(128 << 10);
+    while rustix::io::read(&file, spare_capacity(&mut bytes))? > 0
+        && bytes.len() == bytes.capacity()
+    {
+        bytes.reserve(bytes.len());
+    }
+    Ok(bytes)
+}
+
+/// A kernel thread or a zombie, which have no memory, or a process that was started without an environment.
+fn has_none(pid: u32) -> io::Result<bool> {
+    let stat = of_process(fs::read_to_string(format!("/proc/{pid}/stat")))?.unwrap_or_default();
+    // By their places in proc_pid_stat(5): what follows the name in parentheses is the third.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let field = |place: usize| fields.split_whitespace().nth(place - 3).unwrap_or("0");
+    let (memory, code, start, end) = (field(23), field(26), field(50), field(51));
+    // Of what a process knows of its memory, the kernel sets where the code is last.
+    Ok(memory == "0" || (code != "0" && start == end))
 }
 
 /// A failure that is the process's, which has ended or is not ours, is no answer; one that is ours is an error.
