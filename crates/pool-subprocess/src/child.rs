@@ -42,6 +42,11 @@ impl Child {
         }
     }
 
+    #[cfg(feature = "worker")]
+    pub(crate) fn monitor(&self) -> std::sync::Arc<crate::monitor::Monitor> {
+        self.running.monitor()
+    }
+
     /// The process id; `None` where no process was started (dry run, scripted pool).
     #[must_use]
     pub fn pid(&self) -> Option<u32> {

@@ -38,7 +38,7 @@ use crate::tee::Tee;
 ///     .timeout(Duration::from_secs(600));
 /// assert_eq!(command.to_string(), "ffmpeg -i 'in file.mkv' out.mp4");
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[must_use = "a command is data: it runs when a pool is asked to"]
 pub struct Command {
@@ -70,7 +70,7 @@ pub struct Command {
 }
 
 /// Where a child's input comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Stdin {
@@ -89,7 +89,7 @@ pub enum Stdin {
 }
 
 /// Where a child's output goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Output {

@@ -133,6 +133,7 @@ impl Launch {
             deadline_at,
             blocking,
             has_writer: false,
+            worker_end: None,
         };
         match start::start(slot, &self.command, start) {
             Ok(started) => Ok(Attachment::new(started.monitor, self.on_drop)),

@@ -67,6 +67,8 @@ mod subject;
 mod program;
 mod tree;
 mod sys;
+#[cfg(feature = "worker")]
+pub mod worker;
 
 pub use pool_core::{DrainError, Holder, Priority, Status};
 

@@ -433,6 +433,11 @@ impl Attachment {
         self.reader.next()
     }
 
+    #[cfg(feature = "worker")]
+    pub(crate) fn monitor(&self) -> Arc<Monitor> {
+        Arc::clone(&self.monitor)
+    }
+
     pub(crate) fn detach(mut self) {
         self.on_drop = OnDrop::Detach;
     }

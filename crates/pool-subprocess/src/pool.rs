@@ -34,6 +34,8 @@ use crate::spawner::Spawner;
 use crate::start::{self, Start};
 use crate::survivors::Survivors;
 use crate::sweeper::Marks;
+#[cfg(feature = "worker")]
+use crate::sys::WorkerEnd;
 use crate::sys::{Enclosure, Launcher, Wanted};
 
 /// A pool that runs commands, a bounded number at a time, in the order in which they came.
@@ -575,6 +577,23 @@ impl Slot {
     /// # Blocking
     /// For as long as the system takes to start a process; in [`RunMode::Local`] until the child has ended.
     pub fn spawn(self, command: Command) -> Result<Child, Box<SlotSpawnError>> {
+        self.spawn_as(&command, Start::child())
+    }
+
+    /// Starts a worker, which has this end of a channel.
+    #[cfg(feature = "worker")]
+    pub(crate) fn spawn_worker(
+        self,
+        command: &Command,
+        end: WorkerEnd,
+    ) -> Result<Child, Box<SlotSpawnError>> {
+        let mut start = Start::child();
+        start.delivery = None;
+        start.worker_end = Some(end);
+        self.spawn_as(command, start)
+    }
+
+    fn spawn_as(self, command: &Command, start: Start) -> Result<Child, Box<SlotSpawnError>> {
         let line = command.command_line();
         if let Err(source) = command.check() {
             return Err(Box::new(SlotSpawnError {
@@ -584,7 +603,7 @@ impl Slot {
             }));
         }
         let on_drop = command.on_drop;
-        match start::start(self, &command, Start::child()) {
+        match start::start(self, command, start) {
             Ok(started) => Ok(Child::new(started, on_drop)),
             Err((slot, source)) => Err(Box::new(SlotSpawnError {
                 slot,

@@ -16,7 +16,7 @@ use crate::sys;
 const PYTHON_NAMES: [&str; 2] = ["python3", "python"];
 
 /// What a command wants to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Program {
     Named(OsString),

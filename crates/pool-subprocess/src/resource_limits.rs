@@ -24,7 +24,7 @@ use std::time::Duration;
 /// let command = Command::new("convert").args(["in.png", "out.webp"]).limits(limits);
 /// # let _ = command;
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 #[must_use = "limits are data: a command has them"]

@@ -11,7 +11,7 @@ use crate::identity::Identity;
 use crate::sys;
 
 /// What a command wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Scratch {
     pub(crate) keep_on_failure: bool,

@@ -21,7 +21,7 @@ use crate::pool::{Inner, Slot, now};
 use crate::program;
 use crate::scratch::ScratchDir;
 use crate::survivors::{Survivors, TreePolicy};
-use crate::sys::{Kick, Launcher, Place, Process};
+use crate::sys::{Kick, Launcher, Place, Process, WorkerEnd};
 use crate::tree::{self, Surroundings};
 
 /// What a handle wants of the child that it starts.
@@ -37,6 +37,8 @@ pub(crate) struct Start {
     pub(crate) blocking: bool,
     /// Somebody may write to the child while it runs.
     pub(crate) has_writer: bool,
+    /// The channel of a worker.
+    pub(crate) worker_end: Option<WorkerEnd>,
 }
 
 /// A child that was started, or planned: the handle's sides of it.
@@ -54,6 +56,7 @@ impl Start {
             deadline_at: None,
             blocking: false,
             has_writer: true,
+            worker_end: None,
         }
     }
 }
@@ -169,6 +172,7 @@ fn spawn(
         lent,
         mark,
         place: Some(place),
+        worker_end: start.worker_end.take(),
     };
     let spawned = tree::spawn(&inner.launcher, command, &program, surroundings)?;
     let monitor = watch(command, started, Some(&spawned.process), start);

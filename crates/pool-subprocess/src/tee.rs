@@ -12,7 +12,7 @@ use crate::line::Stream;
 use crate::outlet::{Delivery, Lines, Outlet};
 
 /// Where copies of the two streams go.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Tee {
     pub(crate) stdout: Option<PathBuf>,

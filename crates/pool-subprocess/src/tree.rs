@@ -10,7 +10,7 @@ use crate::command::{Command, Output, Stdin};
 use crate::error::SpawnError;
 use crate::program::Program;
 use crate::sweeper;
-use crate::sys::{self, Fault, Launch, Launcher, Place, Spawned, Stdio, Step};
+use crate::sys::{self, Fault, Launch, Launcher, Place, Spawned, Stdio, Step, WorkerEnd};
 
 /// Where a command runs, beside what it says itself.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) mark: Option<OsString>,
     /// `None`: outside of all slots.
     pub(crate) place: Option<Place<'a>>,
+    /// The channel of a worker.
+    pub(crate) worker_end: Option<WorkerEnd>,
 }
 
 /// Starts the command's program file.
@@ -36,6 +38,7 @@ pub(crate) fn spawn(
         lent,
         mark,
         place,
+        worker_end,
     } = surroundings;
     let (env_cleared, mut env) = command.env.resolve();
     if command.program == Program::Python {
@@ -49,6 +52,20 @@ pub(crate) fn spawn(
         .into_iter()
         .filter(|(name, _)| !command.env.mentions(name));
     env.extend(lent.map(|(name, value)| (name, Some(value))));
+    let mut streams = [
+        stdin(&command.stdin)?,
+        output(&command.stdout, "stdout")?,
+        output(&command.stderr, "stderr")?,
+    ];
+    if let Some(end) = worker_end {
+        let set = end.env.into_iter().map(|(name, value)| (name, Some(value)));
+        env.extend(set);
+        for (stream, file) in streams.iter_mut().zip(end.streams) {
+            if let Some(file) = file {
+                *stream = Stdio::File(file);
+            }
+        }
+    }
     env.extend(mark.map(|mark| (sweeper::VARIABLE.into(), Some(mark))));
     let launch = Launch {
         program,
@@ -58,11 +75,7 @@ pub(crate) fn spawn(
         dir,
         limits: &command.limits,
         identity: &command.identity,
-        streams: [
-            stdin(&command.stdin)?,
-            output(&command.stdout, "stdout")?,
-            output(&command.stderr, "stderr")?,
-        ],
+        streams,
     };
     launcher
         .spawn(launch, place)

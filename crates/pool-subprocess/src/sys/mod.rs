@@ -31,6 +31,7 @@ mod unix;
 mod windows;
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::process::Command;
@@ -43,6 +44,8 @@ use crate::spawner::Spawner;
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use no_escapees::{Escapee, escapees};
+#[cfg(all(unix, feature = "worker"))]
+pub(crate) use unix::{Channel, is_readable, node, open_worker_channel, resident_bytes};
 #[cfg(unix)]
 pub(crate) use unix::{
     Enclosure, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains, Source,
@@ -50,6 +53,8 @@ pub(crate) use unix::{
 };
 #[cfg(target_os = "linux")]
 pub(crate) use unix::{Escapee, escapees};
+#[cfg(all(windows, feature = "worker"))]
+pub(crate) use windows::{Channel, is_readable, node, open_worker_channel, resident_bytes};
 #[cfg(windows)]
 pub(crate) use windows::{
     Enclosure, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains, Source,
@@ -104,6 +109,14 @@ pub(crate) struct Launch<'a> {
     pub(crate) identity: &'a Identity,
     /// Input, output, errors.
     pub(crate) streams: [Stdio; 3],
+}
+
+/// What a worker is given of its channel.
+#[derive(Debug)]
+pub(crate) struct WorkerEnd {
+    /// In place of what its command says.
+    pub(crate) streams: [Option<File>; 3],
+    pub(crate) env: Vec<(OsString, OsString)>,
 }
 
 /// What a pool wants of its launcher.

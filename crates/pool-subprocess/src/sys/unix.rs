@@ -3,6 +3,8 @@
 //! Where there is no faster way ([`linux`](super::linux)), std starts the child by posix_spawn, which needs no copy of
 //! the host's page tables because the program is an absolute path and there is no `pre_exec`.
 
+#[cfg(feature = "worker")]
+mod channel;
 #[cfg(target_os = "linux")]
 mod escapees;
 mod exit;
@@ -34,6 +36,8 @@ use tempfile::TempDir;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+#[cfg(feature = "worker")]
+pub(crate) use self::channel::{Channel, is_readable, node, open_worker_channel};
 #[cfg(target_os = "linux")]
 pub(crate) use self::escapees::{Escapee, escapees, survivor};
 pub(crate) use self::launch::{Enclosure, Launcher};
@@ -44,6 +48,8 @@ pub(crate) use self::launch::{Enclosure, Launcher};
 use self::no_cgroup::{PoolCgroup, SlotCgroup};
 pub(crate) use self::process::{Killer, Process, Remains};
 pub(crate) use self::starter::exhausted;
+#[cfg(feature = "worker")]
+pub(crate) use self::usage::resident_bytes;
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")

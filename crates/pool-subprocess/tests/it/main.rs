@@ -40,3 +40,5 @@ mod texts;
 #[cfg(target_os = "linux")]
 mod tree_limits;
 mod without_runtime;
+#[cfg(feature = "worker")]
+mod workers;

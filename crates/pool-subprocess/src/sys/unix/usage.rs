@@ -37,3 +37,35 @@ pub(super) fn of(usage: &libc::rusage, host_peak: libc::c_long) -> Usage {
             .map(|peak| peak * PEAK_UNIT),
     }
 }
+
+/// How much memory a process has at the moment: its resident set.
+#[cfg(all(feature = "worker", target_os = "linux"))]
+pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// How much memory a process has at the moment: its resident set.
+#[cfg(all(feature = "worker", target_vendor = "apple"))]
+pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
+    let pid = i32::try_from(pid).ok()?;
+    let mut info = std::mem::MaybeUninit::<libc::rusage_info_v0>::zeroed();
+    // SAFETY: the buffer is as large as this flavour's structure.
+    let status =
+        unsafe { libc::proc_pid_rusage(pid, libc::RUSAGE_INFO_V0, info.as_mut_ptr().cast()) };
+    if status != 0 {
+        return None;
+    }
+    // SAFETY: the call has filled it; all zeros are valid as well.
+    Some(unsafe { info.assume_init() }.ri_resident_size)
+}
+
+/// Nobody tells.
+#[cfg(all(
+    feature = "worker",
+    not(any(target_os = "linux", target_vendor = "apple"))
+))]
+pub(crate) fn resident_bytes(_: u32) -> Option<u64> {
+    None
+}

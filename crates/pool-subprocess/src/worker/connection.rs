@@ -1,0 +1,553 @@
+//! The host's end of a worker's channel: which frames wait to go out, and which call each one that comes in belongs to.
+//!
+//! Nobody reads in the background. Of the calls in flight one leads: it reads for all, and hands that over when it has
+//! its own answer. A worker that takes one call at a time thus costs neither a task nor a wake-up between threads.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use tokio_util::codec::Decoder as _;
+
+use super::journal::Journal;
+use super::protocol::{
+    Frame, FrameCodec, FrameError, Kind, LogRecord, MAX_HEADER, Retire, header_of,
+};
+use crate::sys::Channel;
+
+/// Bodies up to this length go out with their head by one call.
+const COPIED: usize = 16 * 1024;
+
+/// One worker's channel.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    state: Mutex<State>,
+    journal: Arc<Journal>,
+    /// How long a call looks for its answer before it waits for it.
+    spin: Duration,
+}
+
+#[derive(Debug)]
+struct State {
+    channel: Channel,
+    codec: FrameCodec,
+    inbox: BytesMut,
+    outbox: VecDeque<Bytes>,
+    /// Of a small frame, used again and again.
+    scratch: BytesMut,
+    waiting: Vec<Waiting>,
+    /// Who reads.
+    leader: Option<u64>,
+    next_id: u64,
+    lost: Option<Arc<FrameError>>,
+    retiring: Option<Arc<str>>,
+    ping: Ping,
+    /// Records of no call that is known.
+    logs: Vec<(u64, LogRecord)>,
+    spin: Spin,
+}
+
+/// A call in flight.
+#[derive(Debug)]
+struct Waiting {
+    id: u64,
+    since: Instant,
+    news: VecDeque<News>,
+    waker: Option<Waker>,
+}
+
+/// What a call is told.
+#[derive(Debug)]
+pub(crate) enum News {
+    Frame(Frame),
+    Log(LogRecord),
+    /// So many pings in a row were not answered.
+    Unresponsive(u32),
+}
+
+impl News {
+    pub(crate) fn is_last(&self) -> bool {
+        matches!(self, Self::Frame(frame) if matches!(frame.kind, Kind::Result | Kind::Error))
+    }
+}
+
+/// The last one, and how many in a row were not answered.
+#[derive(Debug, Default)]
+struct Ping {
+    last: u64,
+    missed: u32,
+}
+
+/// What a [`probe`](Connection::probe) has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// So many pings in a row are without an answer.
+    Idle {
+        missed: u32,
+    },
+    Busy {
+        missed: u32,
+    },
+    Lost,
+}
+
+/// Whether it is worth it to look for an answer rather than to wait: if the last ones came in that time.
+#[derive(Debug, Default)]
+struct Spin {
+    /// Of the last round trips, mixed.
+    usual: Duration,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        channel: Channel,
+        max_body: usize,
+        spin: Duration,
+        journal: Arc<Journal>,
+    ) -> Self {
+        Self {
+            journal,
+            state: Mutex::new(State {
+                channel,
+                codec: FrameCodec::new(max_body),
+                inbox: BytesMut::new(),
+                outbox: VecDeque::new(),
+                scratch: BytesMut::new(),
+                waiting: Vec::new(),
+                leader: None,
+                next_id: 1,
+                lost: None,
+                retiring: None,
+                ping: Ping::default(),
+                logs: Vec::new(),
+                spin: Spin::default(),
+            }),
+            spin,
+        }
+    }
+
+    /// The next frame of a worker that is not ready yet.
+    pub(crate) async fn greeting(&self) -> Result<Frame, Arc<FrameError>> {
+        poll_fn(|cx| self.lock().poll_connect(cx)).await?;
+        poll_fn(|cx| self.lock().poll_greeting(cx)).await
+    }
+
+    /// Puts a frame on its way that is no request. What does not fit goes out with the next one that waits for an answer.
+    pub(crate) fn post(&self, frame: &Frame) -> Result<(), Arc<FrameError>> {
+        let mut state = self.lock();
+        state.push(frame);
+        state.flush_now()
+    }
+
+    /// Puts a request on its way, and says by which id it is known.
+    pub(crate) fn request(&self, mut frame: Frame) -> Result<u64, Arc<FrameError>> {
+        let mut state = self.lock();
+        if let Some(lost) = &state.lost {
+            return Err(Arc::clone(lost));
+        }
+        let id = state.next_id;
+        state.next_id += 1;
+        frame.id = id;
+        state.waiting.push(Waiting {
+            id,
+            since: Instant::now(),
+            news: VecDeque::new(),
+            waker: None,
+        });
+        state.push(&frame);
+        let sent = state.flush_now();
+        if sent.is_err() {
+            state.waiting.retain(|waiting| waiting.id != id);
+        }
+        sent.map(|()| id)
+    }
+
+    /// What comes next for this call. After its last frame it is not known any more.
+    pub(crate) fn poll_news(
+        &self,
+        id: u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<News, Arc<FrameError>>> {
+        let mut state = self.lock();
+        let polled = state.poll_news(id, cx, self.spin);
+        self.release(state, id);
+        polled
+    }
+
+    /// Nobody polls for this call now, so that another one has to read. It stays known until it is answered.
+    pub(crate) fn step_back(&self, id: u64) {
+        let mut state = self.lock();
+        if let Some(waiting) = state.waiting.iter_mut().find(|waiting| waiting.id == id) {
+            waiting.waker = None;
+        }
+        let woken = if state.leader == Some(id) {
+            state.leader = None;
+            state.successor()
+        } else {
+            None
+        };
+        drop(state);
+        if let Some(waker) = woken {
+            waker.wake();
+        }
+    }
+
+    /// Reads what is there. For between two calls: whether it can be used, and nothing is left over.
+    pub(crate) fn check(&self) -> Result<(), Arc<FrameError>> {
+        let mut state = self.lock();
+        let checked = state.read_now();
+        self.release(state, 0);
+        checked
+    }
+
+    /// Looks whether the last ping was answered, and sends the next one. During a call only if it has lasted that long,
+    /// and may be asked then.
+    pub(crate) fn probe(&self, busy_after: Duration, may_ask_busy: bool) -> Health {
+        let mut state = self.lock();
+        if state.leader.is_none() && state.read_now().is_err() {
+            return Health::Lost;
+        }
+        let is_busy = !state.waiting.is_empty();
+        let is_long = |waiting: &Waiting| waiting.since.elapsed() >= busy_after;
+        if is_busy && !(may_ask_busy && state.waiting.iter().any(is_long)) {
+            state.ping = Ping {
+                last: state.ping.last,
+                missed: 0,
+            };
+            return Health::Busy { missed: 0 };
+        }
+        let missed = state.ping.missed;
+        state.ping.missed += 1;
+        state.ping.last += 1;
+        let ping = Frame::new(Kind::Ping, state.ping.last);
+        state.push(&ping);
+        if state.flush_now().is_err() {
+            return Health::Lost;
+        }
+        if is_busy && missed > 0 {
+            for waiting in &mut state.waiting {
+                waiting.news.push_back(News::Unresponsive(missed));
+            }
+        }
+        self.release(state, 0);
+        if is_busy {
+            Health::Busy { missed }
+        } else {
+            Health::Idle { missed }
+        }
+    }
+
+    /// Why the worker wants to be replaced, if it does.
+    pub(crate) fn retiring(&self) -> Option<Arc<str>> {
+        self.lock().retiring.clone()
+    }
+
+    /// No request follows.
+    pub(crate) fn retire(&self, reason: &str) {
+        self.lock().retiring.get_or_insert_with(|| reason.into());
+    }
+
+    /// The worker sees the end of what is sent to it.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        let _ = state.flush_now();
+        state.channel.close_write();
+    }
+
+    /// Gives the lock back, then tells everybody but this call, and the log.
+    fn release(&self, mut state: MutexGuard<'_, State>, but: u64) {
+        let (woken, logs) = (state.take_wakers(but), std::mem::take(&mut state.logs));
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        for (call, record) in logs {
+            self.journal.record(call, &record);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn poll_connect(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Arc<FrameError>>> {
+        let polled = self.channel.poll_connect(cx);
+        polled.map(|result| result.map_err(|error| self.fail(error.into())))
+    }
+
+    fn poll_greeting(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, Arc<FrameError>>> {
+        loop {
+            if let Some(lost) = &self.lost {
+                return Poll::Ready(Err(Arc::clone(lost)));
+            }
+            match self.codec.decode(&mut self.inbox) {
+                Ok(Some(frame)) => return Poll::Ready(Ok(frame)),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Err(self.fail(error))),
+            }
+            let _ = self.poll_flush(cx);
+            match self.channel.poll_read(cx, &mut self.inbox) {
+                Poll::Ready(read) => self.take_read(read),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn poll_news(
+        &mut self,
+        id: u64,
+        cx: &mut Context<'_>,
+        spin: Duration,
+    ) -> Poll<Result<News, Arc<FrameError>>> {
+        loop {
+            let Some(place) = self.waiting.iter().position(|waiting| waiting.id == id) else {
+                let frame = FrameError::Unexpected {
+                    kind: Kind::Request,
+                    id,
+                };
+                return Poll::Ready(Err(Arc::new(frame)));
+            };
+            let waiting = &mut self.waiting[place];
+            if let Some(news) = waiting.news.pop_front() {
+                if news.is_last() {
+                    self.spin.note(waiting.since, spin);
+                    self.waiting.swap_remove(place);
+                    if self.leader == Some(id) {
+                        self.leader = None;
+                    }
+                }
+                return Poll::Ready(Ok(news));
+            }
+            if let Some(lost) = &self.lost {
+                return Poll::Ready(Err(Arc::clone(lost)));
+            }
+            match &mut waiting.waker {
+                Some(waker) if waker.will_wake(cx.waker()) => {}
+                waker => *waker = Some(cx.waker().clone()),
+            }
+            if *self.leader.get_or_insert(id) != id {
+                return Poll::Pending;
+            }
+            if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
+                return Poll::Ready(Err(error));
+            }
+            if !self.spin.look(&mut self.channel, &mut self.inbox, spin) {
+                match self.channel.poll_read(cx, &mut self.inbox) {
+                    Poll::Ready(read) => self.take_read(read),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            self.dispatch();
+        }
+    }
+
+    /// Adds a frame to what goes out.
+    fn push(&mut self, frame: &Frame) {
+        let length = frame.header.len().max(frame.body.len());
+        debug_assert!(frame.header.len() <= MAX_HEADER && u32::try_from(length).is_ok());
+        self.scratch
+            .reserve(super::protocol::HEAD_LEN + frame.header.len() + COPIED);
+        frame.put_head(&mut self.scratch);
+        self.scratch.extend_from_slice(&frame.header);
+        let is_copied = frame.body.len() <= COPIED;
+        if is_copied {
+            self.scratch.extend_from_slice(&frame.body);
+        }
+        if self.outbox.is_empty() && is_copied && self.lost.is_none() {
+            // Most frames are gone before anybody else could have one.
+            match self.channel.try_write(&self.scratch) {
+                Ok(count) if count == self.scratch.len() => return self.scratch.clear(),
+                Ok(count) => drop(self.scratch.split_to(count)),
+                Err(_) => {}
+            }
+        }
+        self.outbox.push_back(self.scratch.split().freeze());
+        if !is_copied {
+            self.outbox.push_back(frame.body.clone());
+        }
+    }
+
+    fn flush_now(&mut self) -> Result<(), Arc<FrameError>> {
+        if let Some(lost) = &self.lost {
+            return Err(Arc::clone(lost));
+        }
+        while let Some(next) = self.outbox.front_mut() {
+            match self.channel.try_write(next) {
+                Ok(count) => self.sent(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(self.fail(error.into())),
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Arc<FrameError>>> {
+        while let Some(next) = self.outbox.front_mut() {
+            match self.channel.poll_write(cx, next) {
+                Poll::Ready(Ok(count)) => self.sent(count),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(error.into()))),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn sent(&mut self, count: usize) {
+        if let Some(next) = self.outbox.front_mut() {
+            drop(next.split_to(count));
+            if next.is_empty() {
+                self.outbox.pop_front();
+            }
+        }
+    }
+
+    /// Without waiting.
+    fn read_now(&mut self) -> Result<(), Arc<FrameError>> {
+        while self.lost.is_none() {
+            match self.channel.try_read(&mut self.inbox) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                read => self.take_read(read),
+            }
+            self.dispatch();
+        }
+        match &self.lost {
+            Some(lost) => Err(Arc::clone(lost)),
+            None => Ok(()),
+        }
+    }
+
+    fn take_read(&mut self, read: io::Result<usize>) {
+        match read {
+            Ok(0) => {
+                // Frames that came before the end count.
+                self.dispatch();
+                let error = match self.codec.decode_eof(&mut self.inbox) {
+                    Err(error) => error,
+                    Ok(_) => FrameError::Io(io::ErrorKind::UnexpectedEof.into()),
+                };
+                self.fail(error);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.fail(error.into());
+            }
+        }
+    }
+
+    /// Gives each frame that is there to whom it belongs.
+    fn dispatch(&mut self) {
+        while self.lost.is_none() {
+            let given = match self.codec.decode(&mut self.inbox) {
+                Ok(Some(frame)) => self.give(frame),
+                Ok(None) => return,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = given {
+                self.fail(error);
+            }
+        }
+    }
+
+    fn give(&mut self, frame: Frame) -> Result<(), FrameError> {
+        let (kind, id) = (frame.kind, frame.id);
+        match kind {
+            Kind::Result | Kind::Error | Kind::Chunk | Kind::Progress => self.give_to_call(frame),
+            Kind::Log => {
+                let record: LogRecord = header_of(&frame)?;
+                match self.waiting.iter_mut().find(|waiting| waiting.id == id) {
+                    Some(waiting) => waiting.news.push_back(News::Log(record)),
+                    None => self.logs.push((id, record)),
+                }
+                Ok(())
+            }
+            Kind::Pong => {
+                if id == self.ping.last {
+                    self.ping.missed = 0;
+                }
+                Ok(())
+            }
+            Kind::Retire => {
+                let retire: Retire = header_of(&frame)?;
+                self.retiring.get_or_insert_with(|| retire.reason.into());
+                Ok(())
+            }
+            Kind::Hello
+            | Kind::Init
+            | Kind::Ready
+            | Kind::Request
+            | Kind::Cancel
+            | Kind::Ping
+            | Kind::Drain
+            | Kind::Shutdown => Err(FrameError::Unexpected { kind, id }),
+        }
+    }
+
+    fn give_to_call(&mut self, frame: Frame) -> Result<(), FrameError> {
+        let (kind, id) = (frame.kind, frame.id);
+        let waiting = self.waiting.iter_mut().find(|waiting| waiting.id == id);
+        let is_over = |waiting: &&mut Waiting| waiting.news.back().is_some_and(News::is_last);
+        match waiting.filter(|waiting| !is_over(waiting)) {
+            Some(waiting) => waiting.news.push_back(News::Frame(frame)),
+            None => return Err(FrameError::Unexpected { kind, id }),
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, error: FrameError) -> Arc<FrameError> {
+        let lost = self.lost.get_or_insert_with(|| Arc::new(error));
+        Arc::clone(lost)
+    }
+
+    /// Of all other calls that have news, and of one that leads if nobody does.
+    fn take_wakers(&mut self, but: u64) -> Vec<Waker> {
+        let mut woken = Vec::new();
+        if self.waiting.is_empty() {
+            return woken;
+        }
+        let is_lost = self.lost.is_some();
+        for waiting in &mut self.waiting {
+            if waiting.id != but && (is_lost || !waiting.news.is_empty()) {
+                woken.extend(waiting.waker.take());
+            }
+        }
+        if self.leader.is_none() {
+            woken.extend(self.successor());
+        }
+        woken
+    }
+
+    /// One that waits, to read from now on.
+    fn successor(&mut self) -> Option<Waker> {
+        let mut waiting = self.waiting.iter_mut();
+        waiting.find_map(|waiting| waiting.waker.take())
+    }
+}
+
+impl Spin {
+    /// Reads if something comes soon; whether it did.
+    fn look(&mut self, channel: &mut Channel, inbox: &mut BytesMut, spin: Duration) -> bool {
+        if spin.is_zero() || self.usual > spin {
+            // Answers may have become faster again.
+            self.usual = self.usual.mul_f32(0.99);
+            return false;
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < spin {
+            if channel.try_read(inbox).is_ok_and(|count| count > 0) {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+
+    fn note(&mut self, since: Instant, spin: Duration) {
+        if !spin.is_zero() {
+            self.usual = (self.usual * 3 + since.elapsed()) / 4;
+        }
+    }
+}

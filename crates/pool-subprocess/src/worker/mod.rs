@@ -1,0 +1,32 @@
+//! Warm workers: expensive processes that are started once and answer many calls.
+//!
+//! Start at [`WorkerPool`]; the other end is [`serve`] for Rust, and `pool_worker.py` and `pool-worker.mjs`, which
+//! [`WorkerPool::python`] and [`WorkerPool::node`] bring along. What they say to each other is the [`protocol`].
+
+pub mod protocol;
+
+mod call;
+mod connection;
+mod error;
+mod events;
+mod journal;
+mod manager;
+mod patience;
+mod patrol;
+mod pool;
+mod process;
+mod script;
+mod serve;
+mod shim;
+mod spec;
+
+pub use call::{Call, CallEvents, WorkerGuard};
+pub use error::{BootError, BootFault, CallError, Ended, LostWorker, WorkerBuildError};
+pub use events::{Body, CallEvent, Log, LogSource};
+pub use manager::{Worker, WorkerManager};
+pub use pool::{Builder, WorkerPool};
+pub use protocol::{Format, Level, RemoteCause, RemoteError};
+#[cfg(feature = "testing")]
+pub use script::WorkerRule;
+pub use serve::{Job, Server};
+pub use spec::{Transport, WorkerKey};

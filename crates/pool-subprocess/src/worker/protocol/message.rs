@@ -1,0 +1,250 @@
+//! The headers of frames, as types.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::frame::{Frame, FrameError};
+
+/// The header of a [`Kind::Hello`].
+///
+/// # Examples
+/// ```
+/// use pool_subprocess::worker::protocol::{Frame, Hello, Kind, VERSION, header_of, to_header};
+///
+/// let hello = Hello::new("rust", env!("CARGO_PKG_VERSION"));
+/// let frame = Frame::new(Kind::Hello, 0).header(to_header(&hello));
+/// assert_eq!(header_of::<Hello>(&frame)?.protocol, VERSION);
+/// # Ok::<(), pool_subprocess::worker::protocol::FrameError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The version of the protocol that it speaks: [`VERSION`](super::VERSION).
+    pub protocol: u32,
+    /// What `POOL_WORKER_TOKEN` says, if it says something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Its process.
+    pub pid: u32,
+    /// What it is written in.
+    pub language: String,
+    /// Of what it is written in, or of itself.
+    pub version: String,
+    /// How many requests it takes at once.
+    pub concurrency: u32,
+    /// What else it can do.
+    #[serde(default)]
+    pub capabilities: Vec<Capability>,
+    /// The longest body that it accepts, in bytes.
+    pub max_body: u64,
+}
+
+impl Hello {
+    /// Of this process: one request at a time, no capability, bodies of 64 MiB.
+    #[must_use]
+    pub fn new(language: &str, version: &str) -> Self {
+        Self {
+            protocol: super::VERSION,
+            token: None,
+            pid: std::process::id(),
+            language: language.to_owned(),
+            version: version.to_owned(),
+            concurrency: 1,
+            capabilities: Vec::new(),
+            max_body: super::DEFAULT_MAX_BODY as u64,
+        }
+    }
+}
+
+/// What not every worker can do. Names that this version does not know are kept as [`Other`](Self::Other).
+///
+/// # Examples
+/// See [`Hello`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Capability {
+    /// It answers a cancelled request soon.
+    Cancel,
+    /// It answers pings during a request that takes long.
+    Ping,
+    /// Something that this version does not know.
+    #[serde(untagged)]
+    Other(String),
+}
+
+/// The header of a [`Kind::Init`]; the configuration is the body.
+///
+/// # Examples
+/// See [`Hello`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Init {
+    /// The version of the protocol that is spoken from now on.
+    pub protocol: u32,
+    /// How many requests there will be at once, at most.
+    pub concurrency: u32,
+    /// The longest body that the host accepts, in bytes.
+    pub max_body: u64,
+}
+
+/// The header of a [`Kind::Request`].
+///
+/// # Examples
+/// See [`Hello`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request<'a> {
+    /// What to call.
+    #[serde(borrow)]
+    pub method: std::borrow::Cow<'a, str>,
+    /// How long the host will wait from now on, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// What ties it to the host's log, as it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+}
+
+/// The header of a [`Kind::Error`]: why a call has failed in the worker.
+///
+/// # Examples
+/// ```
+/// use pool_subprocess::worker::RemoteError;
+///
+/// let error = RemoteError::new("ValueError", "the image has no pixels");
+/// assert_eq!(error.to_string(), "ValueError: the image has no pixels");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{kind}: {message}")]
+#[non_exhaustive]
+pub struct RemoteError {
+    /// Its type, as the worker's language names it.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What it says.
+    #[serde(default)]
+    pub message: String,
+    /// Where it was raised, as the worker's language shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceback: Option<String>,
+    /// Whether the same call may succeed if it is made again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retryable: bool,
+    /// What it was caused by, nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cause: Vec<RemoteCause>,
+}
+
+impl RemoteError {
+    /// The type of an error that answers a cancelled request.
+    pub const CANCELLED: &'static str = "Cancelled";
+    /// The type of an error that answers a method that there is not.
+    pub const UNKNOWN_METHOD: &'static str = "UnknownMethod";
+
+    /// An error of this type with this message.
+    #[must_use]
+    pub fn new(kind: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            kind: kind.into(),
+            message: message.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The same, and the call may be made again.
+    #[must_use]
+    pub fn retryable(mut self) -> Self {
+        self.retryable = true;
+        self
+    }
+}
+
+/// One cause of a [`RemoteError`].
+///
+/// # Examples
+/// See [`RemoteError`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteCause {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What it says.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// The header of a [`Kind::Log`].
+///
+/// # Examples
+/// See [`Hello`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRecord {
+    /// How much it matters.
+    #[serde(default)]
+    pub level: Level,
+    /// What it says.
+    pub message: String,
+}
+
+/// How much a record of the log matters. What is not known counts as [`Info`](Self::Info).
+///
+/// # Examples
+/// See [`Hello`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Level {
+    /// For who looks for an error in the worker.
+    Debug,
+    /// What should not happen.
+    Warning,
+    /// What went wrong.
+    Error,
+    /// What happens.
+    #[default]
+    #[serde(other)]
+    Info,
+}
+
+/// The header of a [`Kind::Shutdown`].
+///
+/// # Examples
+/// See [`Hello`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shutdown {
+    /// How long until it is killed, in milliseconds.
+    pub deadline_ms: u64,
+}
+
+/// The header of a [`Kind::Retire`].
+///
+/// # Examples
+/// See [`Hello`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retire {
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A frame's header.
+///
+/// # Errors
+/// [`FrameError::Header`] if it is not one.
+pub fn header_of<'a, H: Deserialize<'a>>(frame: &'a Frame) -> Result<H, FrameError> {
+    let header = match &frame.header[..] {
+        b"" => b"{}",
+        header => header,
+    };
+    let kind = frame.kind;
+    serde_json::from_slice(header).map_err(|source| FrameError::Header { kind, source })
+}
+
+/// A header's bytes.
+///
+/// # Panics
+/// If it cannot be JSON, which none of these types is.
+#[must_use]
+pub fn to_header(header: &impl Serialize) -> Bytes {
+    serde_json::to_vec(header)
+        .expect("a header has text and numbers only")
+        .into()
+}

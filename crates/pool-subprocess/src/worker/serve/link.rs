@@ -1,0 +1,215 @@
+//! The worker's end of the channel.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio_util::codec::{Decoder as _, Encoder as _};
+
+use super::broken;
+use crate::sys;
+use crate::worker::protocol::{CHANNEL_ENV, Frame, FrameCodec, FrameError, Kind};
+
+/// Two ends of it: one is read by whoever is free to, the other written by whoever has something to say.
+pub(super) struct Link {
+    reader: Mutex<Reader>,
+    writer: Mutex<Writer>,
+    draining: AtomicBool,
+}
+
+struct Reader {
+    channel: File,
+    codec: FrameCodec,
+    bytes: BytesMut,
+    /// Events that came while a call was running, and that are not for the attendant.
+    later: VecDeque<Event>,
+}
+
+struct Writer {
+    channel: File,
+    codec: FrameCodec,
+    bytes: BytesMut,
+}
+
+/// What the host wants.
+pub(super) enum Event {
+    Request(Frame),
+    Cancel(u64),
+    Ping(u64),
+    Drain,
+    Shutdown,
+}
+
+/// Bodies from this length on are not copied behind their head.
+const COPIED: usize = 16 * 1024;
+
+impl Link {
+    /// Takes the channel that the host gave, so that nothing else in the process reads or writes it.
+    pub(super) fn open(max_body: usize) -> io::Result<Self> {
+        let place = std::env::var(CHANNEL_ENV).map_err(|_| {
+            io::Error::other(format!(
+                "{CHANNEL_ENV} is not set: a pool has to start this worker"
+            ))
+        })?;
+        let (reader, writer) = sys::open_worker_channel(&place)?;
+        Ok(Self {
+            reader: Mutex::new(Reader {
+                channel: reader,
+                codec: FrameCodec::new(max_body),
+                bytes: BytesMut::new(),
+                later: VecDeque::new(),
+            }),
+            writer: Mutex::new(Writer {
+                channel: writer,
+                codec: FrameCodec::new(u32::MAX as usize),
+                bytes: BytesMut::new(),
+            }),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] if it is too long for any channel; nothing was sent then.
+    pub(super) fn send(&self, frame: &Frame) -> io::Result<()> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.send(frame)
+    }
+
+    /// The first frame; `None` if the host is gone before.
+    pub(super) fn greeting(&self) -> io::Result<Option<Frame>> {
+        let mut reader = self.reader();
+        match reader.next_frame()? {
+            Some(frame) if frame.kind == Kind::Init => Ok(Some(frame)),
+            Some(frame) if matches!(frame.kind, Kind::Shutdown | Kind::Drain) => Ok(None),
+            Some(Frame { kind, id, .. }) => Err(broken(FrameError::Unexpected { kind, id })),
+            None => Ok(None),
+        }
+    }
+
+    /// Waits for it; `None` when no more will come.
+    pub(super) fn next_event(&self) -> io::Result<Option<Event>> {
+        if self.is_draining() {
+            return Ok(None);
+        }
+        let mut reader = self.reader();
+        if let Some(event) = reader.later.pop_front() {
+            return Ok(Some(event));
+        }
+        match reader.next_frame()? {
+            Some(frame) => self.event(frame).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What came while a call is running, if something comes soon. Requests stay for who serves. `None`: the host is gone.
+    pub(super) fn glance(&self, patience: Duration) -> io::Result<Option<Vec<Event>>> {
+        let Ok(mut reader) = self.reader.try_lock() else {
+            // Whoever serves has nothing to do again.
+            return Ok(Some(Vec::new()));
+        };
+        let mut events = Vec::new();
+        if !sys::is_readable(&reader.channel, patience)? {
+            return Ok(Some(events));
+        }
+        if reader.fill()? == 0 {
+            return Ok(None);
+        }
+        let Reader { codec, bytes, .. } = &mut *reader;
+        let mut later = Vec::new();
+        while let Some(frame) = codec.decode(bytes).map_err(broken)? {
+            match self.event(frame)? {
+                request @ Event::Request(_) => later.push(request),
+                event => events.push(event),
+            }
+        }
+        reader.later.extend(later);
+        Ok(Some(events))
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        // Relaxed: set by who reads, and seen at the latest when the channel ends.
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    fn event(&self, frame: Frame) -> io::Result<Event> {
+        let (kind, id) = (frame.kind, frame.id);
+        Ok(match kind {
+            Kind::Request => Event::Request(frame),
+            Kind::Cancel => Event::Cancel(id),
+            Kind::Ping => Event::Ping(id),
+            Kind::Drain => {
+                self.drain();
+                Event::Drain
+            }
+            Kind::Shutdown => Event::Shutdown,
+            _ => return Err(broken(FrameError::Unexpected { kind, id })),
+        })
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Reader> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reader {
+    /// `None` at the end.
+    fn next_frame(&mut self) -> io::Result<Option<Frame>> {
+        loop {
+            if let Some(frame) = self.codec.decode(&mut self.bytes).map_err(broken)? {
+                return Ok(Some(frame));
+            }
+            if self.fill()? == 0 {
+                return self.codec.decode_eof(&mut self.bytes).map_err(broken);
+            }
+        }
+    }
+
+    fn fill(&mut self) -> io::Result<usize> {
+        let filled = self.bytes.len();
+        // As much as the frame needs that is coming, and once a page at least.
+        let room = (self.bytes.capacity() - filled).clamp(8 * 1024, 1 << 20);
+        self.bytes.resize(filled + room, 0);
+        let read = loop {
+            match self.channel.read(&mut self.bytes[filled..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Windows: the other end is closed.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break Ok(0),
+                read => break read,
+            }
+        };
+        self.bytes
+            .truncate(filled + read.as_ref().copied().unwrap_or(0));
+        read
+    }
+}
+
+impl Writer {
+    fn send(&mut self, frame: &Frame) -> io::Result<()> {
+        let Self {
+            channel,
+            codec,
+            bytes,
+        } = self;
+        bytes.clear();
+        if frame.body.len() <= COPIED {
+            let encoded = codec.encode(frame.clone(), bytes);
+            encoded.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+            return channel.write_all(bytes);
+        }
+        if u32::try_from(frame.body.len()).is_err() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        frame.put_head(bytes);
+        bytes.extend_from_slice(&frame.header);
+        channel.write_all(bytes)?;
+        channel.write_all(&frame.body)
+    }
+}

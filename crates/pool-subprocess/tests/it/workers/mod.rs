@@ -1,0 +1,123 @@
+//! Warm workers, with real processes: this test program, Python, Node.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use pool_subprocess::worker::{Body, Builder, Job, Level, RemoteError, Server, WorkerPool};
+use pool_subprocess::{Command, OnDrop};
+
+mod calls;
+mod scripts;
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How many calls at once the worker takes.
+const CONCURRENCY: &str = "POOL_TEST_CONCURRENCY";
+
+/// Workers that are this program.
+pub(crate) fn rust() -> Builder {
+    let this = std::env::current_exe().expect("a path");
+    let command = Command::new(this)
+        .args([
+            "--exact",
+            "workers::be_a_worker",
+            "--nocapture",
+            "--ignored",
+        ])
+        .on_drop(OnDrop::Kill)
+        .grace(Duration::from_secs(2));
+    WorkerPool::builder(command)
+        .size(2)
+        .ping_every(Duration::from_secs(60))
+}
+
+/// So many calls at once.
+pub(crate) fn rust_with(concurrency: u32) -> Builder {
+    rust()
+        .command(|command| command.env(CONCURRENCY, concurrency.to_string()))
+        .concurrency(concurrency)
+}
+
+#[test]
+#[ignore = "a worker, which other tests start"]
+fn be_a_worker() {
+    let concurrency = std::env::var(CONCURRENCY).map_or(1, |text| text.parse().expect("a number"));
+    let served = Server::new()
+        .concurrency(concurrency)
+        .method("double", |_, number: u64| Ok::<_, Infallible>(number * 2))
+        .method("pid", |_, ()| Ok::<_, Infallible>(std::process::id()))
+        .method("env", |_, name: String| {
+            Ok::<_, Infallible>(std::env::var(name).ok())
+        })
+        .method_raw("echo", |_, body| Ok::<_, Infallible>(body))
+        .method("fail", |_, text: String| {
+            Err::<(), _>(std::io::Error::other(text))
+        })
+        .method("panic", |_, text: String| -> Result<(), Infallible> {
+            panic!("{text}")
+        })
+        .method("crash", |_, ()| -> Result<(), Infallible> {
+            std::process::abort()
+        })
+        .method("exit", |_, code: i32| -> Result<(), Infallible> {
+            eprintln!("this worker has had enough");
+            std::process::exit(code)
+        })
+        .method("sleep", sleep)
+        .method("hang", |_, ()| -> Result<(), Infallible> {
+            loop {
+                std::thread::park();
+            }
+        })
+        .method("count", |job, to: u32| {
+            for number in 0..to {
+                job.progress(&number);
+                job.chunk(vec![7; number as usize])
+                    .expect("the host is there");
+            }
+            job.log(Level::Warning, "that was all");
+            Ok::<_, Infallible>(to)
+        })
+        .method("print", |_, text: String| {
+            println!("{text}");
+            eprintln!("and {text}");
+            Ok::<_, Infallible>(())
+        })
+        .method("retire", |job, reason: String| {
+            job.retire(reason);
+            Ok::<_, Infallible>(())
+        })
+        .method("deadline", |job, ()| {
+            Ok::<_, Infallible>(job.deadline().is_some())
+        })
+        .method("trace", |job, ()| {
+            Ok::<_, Infallible>(job.trace().map(str::to_owned))
+        })
+        .serve();
+    served.expect("a pool has started it");
+}
+
+/// As long as somebody waits for it.
+fn sleep(job: &Job, seconds: f64) -> Result<f64, RemoteError> {
+    let until = std::time::Instant::now() + Duration::from_secs_f64(seconds);
+    while std::time::Instant::now() < until {
+        if job.is_cancelled() {
+            return Err(RemoteError::new(
+                RemoteError::CANCELLED,
+                "nobody waits for it",
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(seconds)
+}
+
+/// A body of so many bytes, each of which depends on its place.
+pub(crate) fn bytes(length: usize) -> Body {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the remainder is below 251"
+    )]
+    let bytes: Vec<u8> = (0..length).map(|place| (place % 251) as u8).collect();
+    Body::raw(bytes)
+}

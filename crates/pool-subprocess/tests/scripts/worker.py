@@ -1,0 +1,86 @@
+"""The methods that the tests call, in Python."""
+
+import ctypes
+import os
+import sys
+import time
+
+import pool_worker
+
+if pool_worker.config and pool_worker.config.get("fail"):
+    raise RuntimeError("no such model")
+
+
+def total(numbers):
+    return sum(numbers)
+
+
+def nothing():
+    return None
+
+
+def echo(value):
+    return value
+
+
+def fail(message):
+    try:
+        raise KeyError("deeper")
+    except KeyError as error:
+        raise ValueError(message) from error
+
+
+def count(to):
+    for number in range(to):
+        pool_worker.progress(number / to)
+        yield number
+    pool_worker.log("counted")
+    return to
+
+
+def noise(text):
+    print(text)
+    print(text, file=sys.stderr)
+    os.system("echo " + text)
+    try:
+        libc = ctypes.CDLL(None)
+        libc.puts(text.encode())
+        libc.fflush(None)
+    except OSError:
+        pass
+    os.system("read line")
+    return sys.stdin.read()
+
+
+def configured():
+    return pool_worker.config
+
+
+def pid():
+    return os.getpid()
+
+
+def sleep(seconds):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pool_worker.check_cancelled()
+        time.sleep(0.005)
+    return seconds
+
+
+def hang():
+    while True:
+        pass
+
+
+def crash():
+    ctypes.string_at(0)
+
+
+def leave(code):
+    print("this worker has had enough", file=sys.stderr)
+    sys.exit(code)
+
+
+def eat(size):
+    return len(bytearray(os.urandom(1024)) * (size // 1024))
