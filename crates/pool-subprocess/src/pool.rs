@@ -28,6 +28,8 @@ use crate::error::{BuildError, SlotSpawnError};
 use crate::lifecycle::Cause;
 use crate::mode::RunMode;
 use crate::monitor::{Monitor, Request};
+#[cfg(feature = "worker")]
+use crate::outlet::Outlet;
 use crate::program::Interpreters;
 use crate::run::Run;
 use crate::spawner::Spawner;
@@ -580,15 +582,17 @@ impl Slot {
         self.spawn_as(&command, Start::child())
     }
 
-    /// Starts a worker, which has this end of a channel.
+    /// Starts a worker, which has this end of a channel. All that it prints goes to this outlet.
     #[cfg(feature = "worker")]
     pub(crate) fn spawn_worker(
         self,
         command: &Command,
         end: WorkerEnd,
+        log: Outlet,
     ) -> Result<Child, Box<SlotSpawnError>> {
         let mut start = Start::child();
         start.delivery = None;
+        start.outlets.push(log);
         start.worker_end = Some(end);
         self.spawn_as(command, start)
     }

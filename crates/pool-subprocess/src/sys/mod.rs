@@ -45,7 +45,9 @@ use crate::spawner::Spawner;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use no_escapees::{Escapee, escapees};
 #[cfg(all(unix, feature = "worker"))]
-pub(crate) use unix::{Channel, is_readable, node, open_worker_channel, resident_bytes};
+pub(crate) use unix::{
+    Channel, is_readable, left_unread, node, open_worker_channel, resident_bytes,
+};
 #[cfg(unix)]
 pub(crate) use unix::{
     Enclosure, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains, Source,
@@ -54,7 +56,9 @@ pub(crate) use unix::{
 #[cfg(target_os = "linux")]
 pub(crate) use unix::{Escapee, escapees};
 #[cfg(all(windows, feature = "worker"))]
-pub(crate) use windows::{Channel, is_readable, node, open_worker_channel, resident_bytes};
+pub(crate) use windows::{
+    Channel, is_readable, left_unread, node, open_worker_channel, resident_bytes,
+};
 #[cfg(windows)]
 pub(crate) use windows::{
     Enclosure, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains, Source,

@@ -5,6 +5,8 @@
 //! side: a read on an anonymous pipe blocks a thread until the child ends, and a tokio runtime that is
 //! dropped meanwhile waits for it.
 
+#[cfg(feature = "worker")]
+mod channel;
 mod job;
 mod launch;
 
@@ -35,6 +37,10 @@ use windows_sys::Win32::System::Threading::{
     WT_EXECUTEINWAITTHREAD, WT_EXECUTEONLYONCE, WaitForSingleObject,
 };
 
+#[cfg(feature = "worker")]
+pub(crate) use self::channel::{
+    Channel, is_readable, left_unread, node, open_worker_channel, resident_bytes,
+};
 pub(crate) use self::job::Killer;
 pub(crate) use self::launch::{Enclosure, Launcher, exhausted};
 use super::{RawExit, Readiness, Role};

@@ -403,7 +403,7 @@ struct PreparedCall {
 /// Why one attempt has failed.
 struct Failure {
     error: CallError,
-    /// The worker cannot have seen any of it.
+    /// The worker has done nothing of it.
     is_unsent: bool,
 }
 
@@ -492,7 +492,11 @@ impl PreparedCall {
                 }
             }
             Ok(frame) => Ok(frame.into()),
-            Err(error) => Err(self.lost(process, error).await.into()),
+            Err(error) => {
+                let is_unsent = process.is_alone() && process.connection.is_unread();
+                let error = self.lost(process, error).await;
+                Err(Failure { error, is_unsent })
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use super::journal::Journal;
 use super::protocol::{
     Frame, FrameCodec, FrameError, Kind, LogRecord, MAX_HEADER, Retire, header_of,
 };
-use crate::sys::Channel;
+use crate::sys::{self, Channel};
 
 /// Bodies up to this length go out with their head by one call.
 const COPIED: usize = 16 * 1024;
@@ -43,6 +43,8 @@ struct State {
     /// Who reads.
     leader: Option<u64>,
     next_id: u64,
+    /// Nothing was sent after the last request.
+    is_request_last: bool,
     lost: Option<Arc<FrameError>>,
     retiring: Option<Arc<str>>,
     ping: Ping,
@@ -120,6 +122,7 @@ impl Connection {
                 waiting: Vec::new(),
                 leader: None,
                 next_id: 1,
+                is_request_last: false,
                 lost: None,
                 retiring: None,
                 ping: Ping::default(),
@@ -132,7 +135,6 @@ impl Connection {
 
     /// The next frame of a worker that is not ready yet.
     pub(crate) async fn greeting(&self) -> Result<Frame, Arc<FrameError>> {
-        poll_fn(|cx| self.lock().poll_connect(cx)).await?;
         poll_fn(|cx| self.lock().poll_greeting(cx)).await
     }
 
@@ -141,6 +143,14 @@ impl Connection {
         let mut state = self.lock();
         state.push(frame);
         state.flush_now()
+    }
+
+    /// Whether a worker that takes one call at a time was lost with its request unread, so that it has done nothing of it.
+    pub(crate) fn is_unread(&self) -> bool {
+        let state = self.lock();
+        let is_reset =
+            |lost: &FrameError| matches!(lost, FrameError::Io(error) if sys::left_unread(error));
+        state.is_request_last && state.lost.as_deref().is_some_and(is_reset)
     }
 
     /// Puts a request on its way, and says by which id it is known.
@@ -159,6 +169,7 @@ impl Connection {
             waker: None,
         });
         state.push(&frame);
+        state.is_request_last = true;
         let sent = state.flush_now();
         if sent.is_err() {
             state.waiting.retain(|waiting| waiting.id != id);
@@ -274,11 +285,6 @@ impl Connection {
 }
 
 impl State {
-    fn poll_connect(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Arc<FrameError>>> {
-        let polled = self.channel.poll_connect(cx);
-        polled.map(|result| result.map_err(|error| self.fail(error.into())))
-    }
-
     fn poll_greeting(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, Arc<FrameError>>> {
         loop {
             if let Some(lost) = &self.lost {
@@ -347,6 +353,7 @@ impl State {
 
     /// Adds a frame to what goes out.
     fn push(&mut self, frame: &Frame) {
+        self.is_request_last = false;
         let length = frame.header.len().max(frame.body.len());
         debug_assert!(frame.header.len() <= MAX_HEADER && u32::try_from(length).is_ok());
         self.scratch

@@ -25,3 +25,22 @@ pub(crate) async fn in_time<T>(
     })
     .await
 }
+
+/// What was done first.
+pub(crate) enum First<L, R> {
+    Left(L),
+    Right(R),
+}
+
+/// The left one, if both are done.
+pub(crate) async fn first_of<L, R>(
+    left: impl Future<Output = L>,
+    right: impl Future<Output = R>,
+) -> First<L, R> {
+    let (mut left, mut right) = (pin!(left), pin!(right));
+    poll_fn(|cx| match left.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(First::Left(done)),
+        Poll::Pending => right.as_mut().poll(cx).map(First::Right),
+    })
+    .await
+}

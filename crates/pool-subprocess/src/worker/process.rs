@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 use super::connection::Connection;
 use super::error::{BootError, BootFault, Ended, LostWorker};
 use super::journal::Journal;
-use super::patience::in_time;
+use super::patience::{First, first_of, in_time};
 use super::protocol::{
     Capability, Frame, FrameError, Hello, Init, Kind, RemoteError, Shutdown, TOKEN_ENV, VERSION,
     header_of, to_header,
@@ -21,7 +21,8 @@ use super::spec::Spec;
 use crate::child::Child;
 use crate::lifecycle::Cause;
 use crate::monitor::{Monitor, Request};
-use crate::outlet::Delivery;
+use crate::outcome::Outcome;
+use crate::outlet::{Delivery, Outlet};
 use crate::pool::Slot;
 use crate::sys::{self, Channel};
 
@@ -41,7 +42,6 @@ pub(crate) struct WorkerProcess {
     ended: OnceCell<Ended>,
     pub(crate) pid: Option<u32>,
     pub(crate) can_cancel: bool,
-    /// It takes one call at a time.
     is_alone: bool,
     cancel_grace: Duration,
     pub(crate) can_ping: bool,
@@ -75,12 +75,17 @@ impl WorkerProcess {
 
     async fn start(spec: &Spec, slot: Slot, journal: &Arc<Journal>) -> Result<Self, BootFault> {
         let token = format!("{:032x}", fastrand::u128(..));
-        let channel = Channel::new(spec.transport, &token);
-        let (channel, mut end) = channel.map_err(|error| BootFault::Channel(Arc::new(error)))?;
+        let no_channel = |error| BootFault::Channel(Arc::new(error));
+        let (mut channel, mut end) = Channel::new(spec.transport).map_err(no_channel)?;
         end.env.push((TOKEN_ENV.into(), (&token).into()));
-        let child = slot.spawn_worker(&spec.command, end);
+        let (log, lines) = Outlet::new(Delivery::Lossy);
+        journal.follow(lines);
+        let child = slot.spawn_worker(&spec.command, end, log);
         let mut child = child.map_err(|error| BootFault::Spawn(error.source))?;
-        journal.follow(child.subscribe(Delivery::Lossy));
+        match first_of(channel.connect(), child.wait()).await {
+            First::Left(connected) => connected.map_err(no_channel)?,
+            First::Right(ended) => return Err(BootFault::Ended(ended.map(shared))),
+        }
         let connection = Connection::new(channel, spec.max_body, spec.spin, Arc::clone(journal));
         match greet(spec, &connection, &token).await {
             Ok(hello) => Ok(Self::ready(spec, connection, journal, child, &hello)),
@@ -98,7 +103,7 @@ impl WorkerProcess {
                 if !ended_itself {
                     child.kill();
                 }
-                let ended = child.wait().await.map(|outcome| Arc::new(outcome.clone()));
+                let ended = child.wait().await.map(shared);
                 Err(match fault {
                     BootFault::Protocol(_) if ended_itself => BootFault::Ended(ended),
                     fault => fault,
@@ -154,6 +159,11 @@ impl WorkerProcess {
             jobs_left: spec.max_jobs.map(|most| AtomicU64::new(jobs(most))),
             max_rss,
         }
+    }
+
+    /// It takes one call at a time.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.is_alone
     }
 
     /// One more resource, if it is not about to end.
@@ -269,10 +279,14 @@ impl WorkerProcess {
     pub(crate) async fn ended(&self) -> Ended {
         let wait = async {
             let mut child = self.child.lock().await;
-            child.wait().await.map(|outcome| Arc::new(outcome.clone()))
+            child.wait().await.map(shared)
         };
         self.ended.get_or_init(|| wait).await.clone()
     }
+}
+
+fn shared(outcome: &Outcome) -> Arc<Outcome> {
+    Arc::new(outcome.clone())
 }
 
 /// From the hello to the ready.

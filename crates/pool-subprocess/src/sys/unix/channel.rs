@@ -42,8 +42,8 @@ enum Watched {
 }
 
 impl Channel {
-    /// Both ends of a new channel. The token is for workers that find theirs by name.
-    pub(crate) fn new(transport: Transport, _token: &str) -> io::Result<(Self, WorkerEnd)> {
+    /// Both ends of a new channel.
+    pub(crate) fn new(transport: Transport) -> io::Result<(Self, WorkerEnd)> {
         let (ours, theirs) = pair()?;
         rustix::io::ioctl_fionbio(&ours, true)?;
         let (stdout, place) = match transport {
@@ -59,8 +59,9 @@ impl Channel {
     }
 
     /// Waits for the worker to be there, where it has to come.
-    pub(crate) fn poll_connect(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    #[expect(clippy::unused_async, reason = "elsewhere it has to be waited for")]
+    pub(crate) async fn connect(&mut self) -> io::Result<()> {
+        Ok(())
     }
 
     /// Adds what has come; 0 is the end.
@@ -156,6 +157,11 @@ impl Watched {
             Self::Nobody(_) | Self::Lost => Err(lost()),
         }
     }
+}
+
+/// Whether the other end was closed before it had read all: Linux tells so (unix_release_sock).
+pub(crate) fn left_unread(error: &io::Error) -> bool {
+    cfg!(target_os = "linux") && error.kind() == io::ErrorKind::ConnectionReset
 }
 
 fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {

@@ -111,23 +111,27 @@ impl Link {
             // Whoever serves has nothing to do again.
             return Ok(Some(Vec::new()));
         };
-        let mut events = Vec::new();
-        if !sys::is_readable(&reader.channel, patience)? {
+        // What came with the request is in the buffer, and the channel tells nothing of it.
+        let events = self.split(&mut reader)?;
+        if !events.is_empty() || !sys::is_readable(&reader.channel, patience)? {
             return Ok(Some(events));
         }
-        if reader.fill()? == 0 {
-            return Ok(None);
+        match reader.fill()? {
+            0 => Ok(None),
+            _ => self.split(&mut reader).map(Some),
         }
-        let Reader { codec, bytes, .. } = &mut *reader;
-        let mut later = Vec::new();
-        while let Some(frame) = codec.decode(bytes).map_err(broken)? {
+    }
+
+    /// Takes the frames that have come apart: requests are for later.
+    fn split(&self, reader: &mut Reader) -> io::Result<Vec<Event>> {
+        let mut events = Vec::new();
+        while let Some(frame) = reader.codec.decode(&mut reader.bytes).map_err(broken)? {
             match self.event(frame)? {
-                request @ Event::Request(_) => later.push(request),
+                request @ Event::Request(_) => reader.later.push_back(request),
                 event => events.push(event),
             }
         }
-        reader.later.extend(later);
-        Ok(Some(events))
+        Ok(events)
     }
 
     pub(super) fn is_draining(&self) -> bool {

@@ -578,27 +578,35 @@ class _Attendant(threading.Thread):
                 idle = 0
 
     def _read_during(self, call):
-        link, worker = self.worker.link, self.worker
+        link = self.worker.link
+        # What came with the request is in the buffer, and the channel tells nothing of it.
+        is_buffered = True
         while self.call == call:
-            if not link.wait(TICK) or not link.reading.acquire(False):
+            if not is_buffered and not link.wait(TICK):
                 continue
+            if not link.reading.acquire(False):
+                # Whoever serves has nothing to do again.
+                return
             try:
-                if self.call != call or not link.wait(0):
-                    continue
-                if not link.fill():
+                if self.call != call:
+                    return
+                if not is_buffered and link.wait(0) and not link.fill():
                     # Nobody is there to answer to.
                     os._exit(1)
-                frames = iter(link.buffered, None)
-                for frame in frames:
-                    if frame[0] == REQUEST:
-                        worker.later.append(frame)
-                    else:
-                        worker.note(frame)
+                is_buffered = False
+                self._take_apart(link)
             except Exception:
                 traceback.print_exc()
                 os._exit(1)
             finally:
                 link.reading.release()
+
+    def _take_apart(self, link):
+        for frame in iter(link.buffered, None):
+            if frame[0] == REQUEST:
+                self.worker.later.append(frame)
+            else:
+                self.worker.note(frame)
 
 
 def _start(concurrency):

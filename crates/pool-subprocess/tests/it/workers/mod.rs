@@ -6,7 +6,10 @@ use std::time::Duration;
 use pool_subprocess::worker::{Body, Builder, Job, Level, RemoteError, Server, WorkerPool};
 use pool_subprocess::{Command, OnDrop};
 
+mod bad;
 mod calls;
+mod cancel;
+mod life;
 mod scripts;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -77,6 +80,18 @@ fn be_a_worker() {
             }
             job.log(Level::Warning, "that was all");
             Ok::<_, Infallible>(to)
+        })
+        .method("eat", |_, bytes: usize| {
+            let memory = vec![1_u8; bytes].leak();
+            Ok::<_, Infallible>(std::hint::black_box(memory).len())
+        })
+        .method("third time", |_, path: String| {
+            let times = std::fs::read(&path)?.len() + 1;
+            std::fs::write(&path, "x".repeat(times))?;
+            if times < 3 {
+                std::process::exit(1);
+            }
+            Ok::<_, std::io::Error>(times)
         })
         .method("print", |_, text: String| {
             println!("{text}");
