@@ -27,6 +27,7 @@ mod work;
 pub mod lender;
 pub mod start;
 pub mod stream;
+pub mod call;
 #[cfg(target_os = "linux")]
 pub mod tree;
 mod host;

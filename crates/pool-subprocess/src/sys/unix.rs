@@ -37,7 +37,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 #[cfg(feature = "worker")]
-pub(crate) use self::channel::{Channel, is_readable, left_unread, node, open_worker_channel};
+pub(crate) use self::channel::{
+    Channel, TELLS_UNREAD, is_readable, left_unread, node, open_worker_channel,
+};
 #[cfg(target_os = "linux")]
 pub(crate) use self::escapees::{Escapee, escapees, survivor};
 pub(crate) use self::launch::{Enclosure, Launcher};

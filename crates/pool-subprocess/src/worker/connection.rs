@@ -5,12 +5,12 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use tokio_util::codec::Decoder as _;
 
 use super::journal::Journal;
@@ -58,7 +58,7 @@ struct State {
 struct Waiting {
     id: u64,
     since: Instant,
-    news: VecDeque<News>,
+    news: Mail,
     waker: Option<Waker>,
 }
 
@@ -74,6 +74,35 @@ pub(crate) enum News {
 impl News {
     pub(crate) fn is_last(&self) -> bool {
         matches!(self, Self::Frame(frame) if matches!(frame.kind, Kind::Result | Kind::Error))
+    }
+}
+
+/// What waits for a call. Mostly it is one answer, for which there is always room.
+#[derive(Debug, Default)]
+struct Mail {
+    first: Option<News>,
+    rest: VecDeque<News>,
+}
+
+impl Mail {
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    fn push(&mut self, news: News) {
+        match self.first {
+            None => self.first = Some(news),
+            Some(_) => self.rest.push_back(news),
+        }
+    }
+
+    fn pop(&mut self) -> Option<News> {
+        let next = self.rest.pop_front();
+        std::mem::replace(&mut self.first, next)
+    }
+
+    fn last(&self) -> Option<&News> {
+        self.rest.back().or(self.first.as_ref())
     }
 }
 
@@ -165,7 +194,7 @@ impl Connection {
         state.waiting.push(Waiting {
             id,
             since: Instant::now(),
-            news: VecDeque::new(),
+            news: Mail::default(),
             waker: None,
         });
         state.push(&frame);
@@ -241,7 +270,7 @@ impl Connection {
         }
         if is_busy && missed > 0 {
             for waiting in &mut state.waiting {
-                waiting.news.push_back(News::Unresponsive(missed));
+                waiting.news.push(News::Unresponsive(missed));
             }
         }
         self.release(state, 0);
@@ -255,6 +284,11 @@ impl Connection {
     /// Why the worker wants to be replaced, if it does.
     pub(crate) fn retiring(&self) -> Option<Arc<str>> {
         self.lock().retiring.clone()
+    }
+
+    /// It is of no more use.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lock().lost.is_some()
     }
 
     /// No request follows.
@@ -318,7 +352,7 @@ impl State {
                 return Poll::Ready(Err(Arc::new(frame)));
             };
             let waiting = &mut self.waiting[place];
-            if let Some(news) = waiting.news.pop_front() {
+            if let Some(news) = waiting.news.pop() {
                 if news.is_last() {
                     self.spin.note(waiting.since, spin);
                     self.waiting.swap_remove(place);
@@ -366,7 +400,7 @@ impl State {
         }
         if self.outbox.is_empty() && is_copied && self.lost.is_none() {
             // Most frames are gone before anybody else could have one.
-            match self.channel.try_write(&self.scratch) {
+            match self.channel.try_write(&[IoSlice::new(&self.scratch)]) {
                 Ok(count) if count == self.scratch.len() => return self.scratch.clear(),
                 Ok(count) => drop(self.scratch.split_to(count)),
                 Err(_) => {}
@@ -382,8 +416,8 @@ impl State {
         if let Some(lost) = &self.lost {
             return Err(Arc::clone(lost));
         }
-        while let Some(next) = self.outbox.front_mut() {
-            match self.channel.try_write(next) {
+        while !self.outbox.is_empty() {
+            match self.channel.try_write(&slices(&self.outbox)) {
                 Ok(count) => self.sent(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(self.fail(error.into())),
@@ -393,8 +427,8 @@ impl State {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Arc<FrameError>>> {
-        while let Some(next) = self.outbox.front_mut() {
-            match self.channel.poll_write(cx, next) {
+        while !self.outbox.is_empty() {
+            match self.channel.poll_write(cx, &slices(&self.outbox)) {
                 Poll::Ready(Ok(count)) => self.sent(count),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(error.into()))),
                 Poll::Pending => return Poll::Pending,
@@ -403,12 +437,15 @@ impl State {
         Poll::Ready(Ok(()))
     }
 
-    fn sent(&mut self, count: usize) {
-        if let Some(next) = self.outbox.front_mut() {
-            drop(next.split_to(count));
-            if next.is_empty() {
-                self.outbox.pop_front();
+    fn sent(&mut self, mut count: usize) {
+        while let Some(next) = self.outbox.front_mut() {
+            let length = count.min(next.len());
+            next.advance(length);
+            count -= length;
+            if !next.is_empty() {
+                return;
             }
+            self.outbox.pop_front();
         }
     }
 
@@ -466,7 +503,7 @@ impl State {
             Kind::Log => {
                 let record: LogRecord = header_of(&frame)?;
                 match self.waiting.iter_mut().find(|waiting| waiting.id == id) {
-                    Some(waiting) => waiting.news.push_back(News::Log(record)),
+                    Some(waiting) => waiting.news.push(News::Log(record)),
                     None => self.logs.push((id, record)),
                 }
                 Ok(())
@@ -496,9 +533,9 @@ impl State {
     fn give_to_call(&mut self, frame: Frame) -> Result<(), FrameError> {
         let (kind, id) = (frame.kind, frame.id);
         let waiting = self.waiting.iter_mut().find(|waiting| waiting.id == id);
-        let is_over = |waiting: &&mut Waiting| waiting.news.back().is_some_and(News::is_last);
+        let is_over = |waiting: &&mut Waiting| waiting.news.last().is_some_and(News::is_last);
         match waiting.filter(|waiting| !is_over(waiting)) {
-            Some(waiting) => waiting.news.push_back(News::Frame(frame)),
+            Some(waiting) => waiting.news.push(News::Frame(frame)),
             None => return Err(FrameError::Unexpected { kind, id }),
         }
         Ok(())
@@ -532,6 +569,12 @@ impl State {
         let mut waiting = self.waiting.iter_mut();
         waiting.find_map(|waiting| waiting.waker.take())
     }
+}
+
+/// What goes out next: a head with its body, so that the worker is woken once.
+fn slices(outbox: &VecDeque<Bytes>) -> [IoSlice<'_>; 2] {
+    let slice = |place| IoSlice::new(outbox.get(place).map_or(&[], |bytes: &Bytes| bytes));
+    [slice(0), slice(1)]
 }
 
 impl Spin {

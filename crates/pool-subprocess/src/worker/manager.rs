@@ -163,7 +163,9 @@ impl Manager for WorkerManager {
                 Verdict::Destroy
             }
             Some(_) => Verdict::Reset,
-            None if process.retiring().is_some() => Verdict::Destroy,
+            None if process.connection.is_lost() || process.retiring().is_some() => {
+                Verdict::Destroy
+            }
             None => Verdict::Keep,
         }
     }
@@ -182,8 +184,9 @@ impl Manager for WorkerManager {
     }
 
     async fn destroy(&self, worker: Worker, why: Reason) {
-        let Link::Process(process) = worker.link else {
-            return;
+        let process = match worker.link {
+            Link::Process(process) => process,
+            Link::Script(_) => return,
         };
         let is_clean = worker.in_flight.is_none() && why != Reason::Broken;
         if is_clean {

@@ -209,6 +209,9 @@ pub struct Builder {
     pub(crate) script: Option<WorkerScript>,
 }
 
+/// How long a worker that was just used is taken for well, where it is known what it has not read.
+const CHECK_AFTER: Duration = Duration::from_millis(10);
+
 /// What libraries of Python's ask for how many threads they may have.
 const THREAD_COUNTS: [&str; 3] = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"];
 
@@ -446,6 +449,10 @@ impl Builder {
             processes = processes.guardian(guardian);
         }
         let mut limits = self.limits;
+        if sys::TELLS_UNREAD && self.spec.concurrency == 1 {
+            // What a worker has not read goes to another one, whatever became of it in so short a time.
+            limits.check_after = CHECK_AFTER;
+        }
         limits.max_size = self.size * self.spec.concurrency.max(1) as usize;
         // What the manager does has times of its own.
         limits.create_timeout = None;

@@ -11,7 +11,7 @@ const PROCESSES: usize = if cfg!(windows) { 60 } else { 1000 };
 const ACQUISITIONS: usize = 10_000;
 
 /// What the descriptors of this process are; other tests of this binary may run beside it.
-fn open_descriptors() -> Vec<String> {
+pub(crate) fn open_descriptors() -> Vec<String> {
     if cfg!(windows) {
         // Under Wine there is a /proc, and to look at what it lists makes Wine's server open its own
         // lock file: with the close it loses the lock, and programs that start later fail.

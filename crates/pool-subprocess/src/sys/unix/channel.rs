@@ -1,7 +1,7 @@
 //! The channel to a worker: a pair of connected sockets, one of which is the worker's descriptor 0.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsFd, OwnedFd};
 use std::task::{Context, Poll, ready};
@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, sendmsg,
+};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Handle, Id};
@@ -21,7 +23,7 @@ use crate::worker::Transport;
 use crate::worker::protocol::CHANNEL_ENV;
 
 /// At least as much is read at once as this.
-const READ_AHEAD: usize = 16 * 1024;
+const READ_AHEAD: usize = 64 * 1024;
 
 /// The host's end, which does not block.
 #[derive(Debug)]
@@ -88,7 +90,7 @@ impl Channel {
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        bytes: &[u8],
+        bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.full.is_none() {
             match self.try_write(bytes) {
@@ -117,7 +119,7 @@ impl Channel {
         Ok(receive(self.socket.socket()?, bytes)?.0)
     }
 
-    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn try_write(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
         send(self.socket.socket()?, bytes)
     }
 
@@ -159,9 +161,12 @@ impl Watched {
     }
 }
 
-/// Whether the other end was closed before it had read all: Linux tells so (unix_release_sock).
+/// Whether it is known of an end that was closed that it has not read all: Linux tells so (unix_release_sock).
+pub(crate) const TELLS_UNREAD: bool = cfg!(target_os = "linux");
+
+/// Whether the other end was closed before it had read all.
 pub(crate) fn left_unread(error: &io::Error) -> bool {
-    cfg!(target_os = "linux") && error.kind() == io::ErrorKind::ConnectionReset
+    TELLS_UNREAD && error.kind() == io::ErrorKind::ConnectionReset
 }
 
 fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
@@ -189,17 +194,18 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(pair)
 }
 
-fn send(socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+fn send(socket: &OwnedFd, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
     #[cfg(not(target_vendor = "apple"))]
     let flags = SendFlags::NOSIGNAL;
     #[cfg(target_vendor = "apple")]
     let flags = SendFlags::empty();
-    Ok(rustix::net::send(socket, bytes, flags)?)
+    let mut nothing = SendAncillaryBuffer::default();
+    Ok(sendmsg(socket, bytes, &mut nothing, flags)?)
 }
 
 /// How much was added, and whether there was room for more.
 fn receive(socket: &OwnedFd, bytes: &mut BytesMut) -> io::Result<(usize, bool)> {
-    if bytes.capacity() - bytes.len() < READ_AHEAD / 2 {
+    if bytes.capacity() - bytes.len() < READ_AHEAD / 8 {
         bytes.reserve(READ_AHEAD);
     }
     let spare: &mut [MaybeUninit<u8>] = bytes.spare_capacity_mut();

@@ -4,7 +4,7 @@
 //! waits for the read that is going on.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle};
 use std::ptr;
 use std::task::{Context, Poll, ready};
@@ -105,12 +105,12 @@ impl Channel {
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        bytes: &[u8],
+        bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
             let outgoing = self.outgoing()?;
             ready!(outgoing.poll_write_ready(cx))?;
-            match outgoing.try_write(bytes) {
+            match self.try_write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }
@@ -128,8 +128,8 @@ impl Channel {
         read
     }
 
-    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.outgoing()?.try_write(bytes)
+    pub(crate) fn try_write(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.outgoing()?.try_write_vectored(bytes)
     }
 
     /// The worker sees the end of what is sent. What it has not read yet it can still read.
@@ -147,7 +147,10 @@ fn pipe_path(name: &str, end: &str) -> String {
     format!(r"\\.\pipe\{name}-{end}")
 }
 
-/// Whether the other end was closed before it had read all: nobody tells.
+/// Whether it is known of an end that was closed that it has not read all.
+pub(crate) const TELLS_UNREAD: bool = false;
+
+/// Whether the other end was closed before it had read all.
 pub(crate) fn left_unread(_: &io::Error) -> bool {
     false
 }

@@ -25,6 +25,8 @@ struct Reader {
     channel: File,
     codec: FrameCodec,
     bytes: BytesMut,
+    /// Where small frames arrive.
+    piece: Box<[u8]>,
     /// Events that came while a call was running, and that are not for the attendant.
     later: VecDeque<Event>,
 }
@@ -44,6 +46,10 @@ pub(super) enum Event {
     Shutdown,
 }
 
+/// How much one read asks for: of small frames, and of long ones.
+const PIECE: usize = 16 * 1024;
+const MOST_AT_ONCE: usize = 1 << 20;
+
 /// Bodies from this length on are not copied behind their head.
 const COPIED: usize = 16 * 1024;
 
@@ -61,6 +67,7 @@ impl Link {
                 channel: reader,
                 codec: FrameCodec::new(max_body),
                 bytes: BytesMut::new(),
+                piece: vec![0; PIECE].into_boxed_slice(),
                 later: VecDeque::new(),
             }),
             writer: Mutex::new(Writer {
@@ -177,21 +184,35 @@ impl Reader {
     }
 
     fn fill(&mut self) -> io::Result<usize> {
-        let filled = self.bytes.len();
-        // As much as the frame needs that is coming, and once a page at least.
-        let room = (self.bytes.capacity() - filled).clamp(8 * 1024, 1 << 20);
-        self.bytes.resize(filled + room, 0);
-        let read = loop {
-            match self.channel.read(&mut self.bytes[filled..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Windows: the other end is closed.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break Ok(0),
-                read => break read,
-            }
-        };
-        self.bytes
-            .truncate(filled + read.as_ref().copied().unwrap_or(0));
-        read
+        let Self {
+            channel,
+            bytes,
+            piece,
+            ..
+        } = self;
+        // A frame that is long has its room: what is read goes there. Anything else is small enough to be copied.
+        let room = bytes.capacity() - bytes.len();
+        if room <= piece.len() {
+            let count = read(channel, piece)?;
+            bytes.extend_from_slice(&piece[..count]);
+            return Ok(count);
+        }
+        let filled = bytes.len();
+        bytes.resize(filled + room.min(MOST_AT_ONCE), 0);
+        let count = read(channel, &mut bytes[filled..]);
+        bytes.truncate(filled + count.as_ref().copied().unwrap_or(0));
+        count
+    }
+}
+
+fn read(channel: &mut File, bytes: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match channel.read(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Windows: the other end is closed.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
+            read => return read,
+        }
     }
 }
 

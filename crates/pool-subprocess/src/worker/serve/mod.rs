@@ -7,7 +7,6 @@ mod attendant;
 mod link;
 mod methods;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -234,7 +233,7 @@ struct Desk {
     link: Link,
     methods: Methods,
     /// Those that run, and whether they are still wanted.
-    calls: Mutex<HashMap<u64, Arc<AtomicBool>>>,
+    calls: Mutex<Vec<(u64, Arc<AtomicBool>)>>,
 }
 
 impl Desk {
@@ -245,9 +244,9 @@ impl Desk {
             Event::Ping(id) => self.link.send(&Frame::new(Kind::Pong, *id))?,
             Event::Shutdown => {
                 let calls = self.calls();
-                calls
-                    .values()
-                    .for_each(|call| call.store(true, Ordering::Relaxed));
+                for (_, cancelled) in &*calls {
+                    cancelled.store(true, Ordering::Relaxed);
+                }
                 if calls.is_empty() {
                     self.link.drain();
                 }
@@ -258,17 +257,23 @@ impl Desk {
     }
 
     fn begin(&self, id: u64) {
-        self.calls().insert(id, Arc::default());
+        self.calls().push((id, Arc::default()));
     }
 
     fn cancel(&self, id: u64) {
-        if let Some(call) = self.calls().get(&id) {
+        if let Some(cancelled) = self.cancelled(id) {
             // Relaxed: it is a hint, and nothing is read because of it.
-            call.store(true, Ordering::Relaxed);
+            cancelled.store(true, Ordering::Relaxed);
         }
     }
 
-    fn calls(&self) -> MutexGuard<'_, HashMap<u64, Arc<AtomicBool>>> {
+    fn cancelled(&self, id: u64) -> Option<Arc<AtomicBool>> {
+        let calls = self.calls();
+        let call = calls.iter().find(|(known, _)| *known == id);
+        call.map(|(_, cancelled)| Arc::clone(cancelled))
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Vec<(u64, Arc<AtomicBool>)>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -276,7 +281,7 @@ impl Desk {
     fn run(self: &Arc<Self>, frame: &Frame) -> io::Result<()> {
         let id = frame.id;
         let result = self.call(frame);
-        self.calls().remove(&id);
+        self.calls().retain(|(known, _)| *known != id);
         let answer = match result {
             Ok(body) => Frame::new(Kind::Result, id).body(body.format, body.bytes),
             Err(error) => Frame::new(Kind::Error, id).header(to_header(&error.shortened())),
@@ -294,7 +299,7 @@ impl Desk {
     fn call(self: &Arc<Self>, frame: &Frame) -> Result<Body, RemoteError> {
         let request: Request<'_> = header_of(frame).map_err(|error| remote_error(&error))?;
         let method = self.methods.get(&request.method)?;
-        let cancelled = self.calls().get(&frame.id).cloned().unwrap_or_default();
+        let cancelled = self.cancelled(frame.id).unwrap_or_default();
         let wait = request.deadline_ms.map(Duration::from_millis);
         let job = Job {
             id: frame.id,

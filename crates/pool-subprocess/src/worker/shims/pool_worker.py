@@ -40,7 +40,7 @@ IDLE_TICKS = 20
 
 # What is copied behind its head, and what one read asks for, in bytes.
 COPIED = 16 * 1024
-READ_AHEAD = 64 * 1024
+READ_AHEAD = 256 * 1024
 
 # What the pool's workers are told when they load.
 config = None
@@ -203,8 +203,15 @@ class _Link:
             if len(body) <= COPIED:
                 self._write(b"".join((head, header, body)))
             else:
-                self._write(head + header)
-                self._write(body)
+                self._write_both(head + header, body)
+
+    def _write_both(self, head, body):
+        # At once, so that the host is woken once.
+        written = os.writev(self.writer.fileno(), (head, body)) if hasattr(os, "writev") else 0
+        if written < len(head):
+            self._write(head[written:])
+            written = len(head)
+        self._write(memoryview(body)[written - len(head):])
 
     def _write(self, data):
         written = self.writer.write(data)

@@ -161,6 +161,13 @@ mod stopped {
             .and_then(Pid::from_raw)
             .expect("a number");
         kill_process(pid, signal).expect("it lives");
+        // Sent is not stopped.
+        let stat = format!("/proc/{}/stat", pid.as_raw_nonzero());
+        while signal == Signal::STOP
+            && std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") T "))
+        {
+            std::thread::yield_now();
+        }
     }
 
     /// It is told, and it is let be: it may only be slow.

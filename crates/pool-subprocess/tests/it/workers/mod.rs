@@ -9,6 +9,7 @@ use pool_subprocess::{Command, OnDrop};
 mod bad;
 mod calls;
 mod cancel;
+mod ends;
 mod life;
 mod scripts;
 
