@@ -120,7 +120,7 @@ fn a_second_initialization_cleans_up_the_old_one() {
             assert_eq!(old.report().unwrap().forced.len(), 1);
             assert!(old.pool().is_closed());
             assert!(end(events).is_ok());
-            assert_eq!(puppet::wait_gone([pid], LONG), []);
+            assert_eq!(puppet::wait_gone([pid], LONG), [0; 0]);
         },
     );
 }

@@ -53,7 +53,7 @@ fn what_ignores_that_is_killed_after_the_grace_period() {
     let report = runtime.shutdown(Duration::ZERO).wait();
     assert_eq!((report.forced.len(), report.survivors.len()), (1, 0));
     assert_eq!(end(events).unwrap().stages().last(), Some(&Stage::Kill));
-    assert_eq!(puppet::wait_gone([pid], LONG), []);
+    assert_eq!(puppet::wait_gone([pid], LONG), [0; 0]);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn what_is_spawned_after_the_kill_is_killed_too() {
     let report = shutdown.wait();
     assert!(report.forced.iter().any(|forced| forced.pid == Some(pid)));
     assert_eq!(report.survivors.len(), 0, "{report}");
-    assert_eq!(puppet::wait_gone([pid], LONG), []);
+    assert_eq!(puppet::wait_gone([pid], LONG), [0; 0]);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn every_mode_is_drained_and_forced() {
         let (events, pid) = running(&runtime, "ready-sleep 60");
         assert_eq!(runtime.force().wait().forced.len(), 1, "{mode}");
         assert!(end(events).is_ok());
-        assert_eq!(puppet::wait_gone([pid], LONG), [], "{mode}");
+        assert_eq!(puppet::wait_gone([pid], LONG), [0; 0], "{mode}");
     }
 }
 

@@ -76,7 +76,7 @@ fn a_request_to_end_drains_what_runs_and_the_process_exits_in_order() {
     application.read_until("forced: ");
     application.read_until("survivors: 0");
     application.ends_in_order();
-    assert_eq!(puppet::wait_gone([pid], LONG), []);
+    assert_eq!(puppet::wait_gone([pid], LONG), [0; 0]);
 }
 
 /// What an application does.
@@ -128,7 +128,7 @@ mod unix {
         application.read_until("forced: ");
         application.read_until("survivors: 0");
         application.ends_in_order();
-        assert_eq!(puppet::wait_gone([pid], LONG), []);
+        assert_eq!(puppet::wait_gone([pid], LONG), [0; 0]);
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn what_could_not_be_followed_to_its_end_is_a_survivor_and_no_secret() {
         assert!(text.ends_with("\nsurvivors: 1"), "{text}");
         // It was asked for, and comes as soon as the thread is free.
         while !matches!(events.next().await, Some(Event::Ended(_))) {}
-        assert_eq!(puppet::wait_gone([pid], LONG), []);
+        assert_eq!(puppet::wait_gone([pid], LONG), [0; 0]);
     });
 }
 
