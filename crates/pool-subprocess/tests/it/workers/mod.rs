@@ -10,6 +10,8 @@ mod bad;
 mod calls;
 mod cancel;
 mod ends;
+mod exercise;
+mod frames;
 mod life;
 mod scripts;
 
