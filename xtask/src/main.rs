@@ -12,6 +12,7 @@ mod aarch64_check;
 mod bench;
 mod ci;
 mod compare;
+mod conformance;
 mod demo;
 mod deny;
 mod docs;
@@ -51,6 +52,7 @@ enum Command {
     Test(test::Options),
     Bench(bench::Options),
     Compare(compare::Options),
+    Conformance(conformance::Options),
     Instructions(instructions::Options),
     Ci(ci::Options),
     Lint(lint::Options),
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Compare(options) => compare::run(&options),
+        Command::Conformance(options) => conformance::run(&options),
         Command::Instructions(options) => instructions::run(&options),
         Command::Ci(options) => ci::run(&options),
         Command::Lint(options) => lint::run(&options),

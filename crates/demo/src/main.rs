@@ -11,6 +11,7 @@ mod intent;
 mod watch;
 mod progress;
 mod table;
+mod warm;
 mod census;
 
 use std::num::NonZeroUsize;
@@ -22,7 +23,7 @@ use clap::Parser;
 ///
 /// Python scripts where there is a Python, small Rust programs in any case: some work, some fail,
 /// some flood their output, some hang with children of their own and are killed by their deadline.
-/// Ctrl-C ends it gracefully; a second one by force.
+/// Then a warm Python worker answers a hundred calls. Ctrl-C ends it gracefully; a second one by force.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Options {

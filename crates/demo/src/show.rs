@@ -12,6 +12,7 @@ use crate::Options;
 use crate::batch::{Case, Scripts, batch};
 use crate::census::Census;
 use crate::table::Table;
+use crate::warm;
 use crate::watch::Watch;
 
 /// A Python that does not say its version by then is none that we want to use.
@@ -39,7 +40,7 @@ impl From<Verdict> for ExitCode {
 pub(crate) async fn run(options: &Options) -> Result<Verdict, Box<dyn Error>> {
     pool_runtime::initialize(Config::new().max_size(options.size.get())).await?;
     let runtime = pool_runtime::global()?;
-    let cases = prepare(options, runtime.pool()).await?;
+    let (cases, scripts) = prepare(options, runtime.pool()).await?;
 
     let mut watch = Watch::new(&cases);
     let mut following = Box::pin(watch.follow(runtime.pool()));
@@ -71,6 +72,9 @@ pub(crate) async fn run(options: &Options) -> Result<Verdict, Box<dyn Error>> {
             Ok(Verdict::Interrupted)
         }
         None => {
+            if scripts == Scripts::Python {
+                println(&warm::show().await?)?;
+            }
             let report = pool_runtime::cleanup().await;
             let left_nothing = show_end(&report, &results.census)?;
             let as_intended = results
@@ -87,7 +91,7 @@ pub(crate) async fn run(options: &Options) -> Result<Verdict, Box<dyn Error>> {
 }
 
 /// Looks around, and says what is going to be run.
-async fn prepare(options: &Options, pool: &SubprocessPool) -> io::Result<Vec<Case>> {
+async fn prepare(options: &Options, pool: &SubprocessPool) -> io::Result<(Vec<Case>, Scripts)> {
     let python = if options.no_python {
         None
     } else {
@@ -103,7 +107,7 @@ async fn prepare(options: &Options, pool: &SubprocessPool) -> io::Result<Vec<Cas
         cases.len(),
         options.size
     ))?;
-    Ok(cases)
+    Ok((cases, scripts))
 }
 
 /// What the Python of this machine calls itself, if there is one that runs: a name on the `PATH`

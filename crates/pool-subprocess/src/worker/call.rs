@@ -14,9 +14,9 @@ use pool_core::timer::Timers;
 use pool_core::{AcquireError, OwnedGuard, Priority, Reason};
 use serde::de::DeserializeOwned;
 
-use super::connection::News;
 use super::error::CallError;
 use super::events::{Body, CallEvent, Interim, Log, LogSource, Sink};
+use super::mail::News;
 use super::manager::{Link, Worker, WorkerManager};
 use super::patience::in_time;
 use super::pool::WorkerPool;

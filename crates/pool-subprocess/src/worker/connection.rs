@@ -14,9 +14,11 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio_util::codec::Decoder as _;
 
 use super::journal::Journal;
+use super::mail::{Mail, News, Waiting};
 use super::protocol::{
     Frame, FrameCodec, FrameError, Kind, LogRecord, MAX_HEADER, Retire, header_of,
 };
+use super::spin::Spin;
 use crate::sys::{self, Channel};
 
 /// Bodies up to this length go out with their head by one call.
@@ -53,59 +55,6 @@ struct State {
     spin: Spin,
 }
 
-/// A call in flight.
-#[derive(Debug)]
-struct Waiting {
-    id: u64,
-    since: Instant,
-    news: Mail,
-    waker: Option<Waker>,
-}
-
-/// What a call is told.
-#[derive(Debug)]
-pub(crate) enum News {
-    Frame(Frame),
-    Log(LogRecord),
-    /// So many pings in a row were not answered.
-    Unresponsive(u32),
-}
-
-impl News {
-    pub(crate) fn is_last(&self) -> bool {
-        matches!(self, Self::Frame(frame) if matches!(frame.kind, Kind::Result | Kind::Error))
-    }
-}
-
-/// What waits for a call. Mostly it is one answer, for which there is always room.
-#[derive(Debug, Default)]
-struct Mail {
-    first: Option<News>,
-    rest: VecDeque<News>,
-}
-
-impl Mail {
-    fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
-    fn push(&mut self, news: News) {
-        match self.first {
-            None => self.first = Some(news),
-            Some(_) => self.rest.push_back(news),
-        }
-    }
-
-    fn pop(&mut self) -> Option<News> {
-        let next = self.rest.pop_front();
-        std::mem::replace(&mut self.first, next)
-    }
-
-    fn last(&self) -> Option<&News> {
-        self.rest.back().or(self.first.as_ref())
-    }
-}
-
 /// The last one, and how many in a row were not answered.
 #[derive(Debug, Default)]
 struct Ping {
@@ -124,13 +73,6 @@ pub(crate) enum Health {
         missed: u32,
     },
     Lost,
-}
-
-/// Whether it is worth it to look for an answer rather than to wait: if the last ones came in that time.
-#[derive(Debug, Default)]
-struct Spin {
-    /// Of the last round trips, mixed.
-    usual: Duration,
 }
 
 impl Connection {
@@ -575,29 +517,4 @@ impl State {
 fn slices(outbox: &VecDeque<Bytes>) -> [IoSlice<'_>; 2] {
     let slice = |place| IoSlice::new(outbox.get(place).map_or(&[], |bytes: &Bytes| bytes));
     [slice(0), slice(1)]
-}
-
-impl Spin {
-    /// Reads if something comes soon; whether it did.
-    fn look(&mut self, channel: &mut Channel, inbox: &mut BytesMut, spin: Duration) -> bool {
-        if spin.is_zero() || self.usual > spin {
-            // Answers may have become faster again.
-            self.usual = self.usual.mul_f32(0.99);
-            return false;
-        }
-        let begun = Instant::now();
-        while begun.elapsed() < spin {
-            if channel.try_read(inbox).is_ok_and(|count| count > 0) {
-                return true;
-            }
-            std::hint::spin_loop();
-        }
-        false
-    }
-
-    fn note(&mut self, since: Instant, spin: Duration) {
-        if !spin.is_zero() {
-            self.usual = (self.usual * 3 + since.elapsed()) / 4;
-        }
-    }
 }

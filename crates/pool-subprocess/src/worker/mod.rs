@@ -6,10 +6,13 @@
 pub mod protocol;
 
 mod call;
+#[cfg(feature = "testing")]
+mod conformance;
 mod connection;
 mod error;
 mod events;
 mod journal;
+mod mail;
 mod manager;
 mod patience;
 mod patrol;
@@ -19,8 +22,11 @@ mod script;
 mod serve;
 mod shim;
 mod spec;
+mod spin;
 
 pub use call::{Call, CallEvents, WorkerGuard};
+#[cfg(feature = "testing")]
+pub use conformance::{Conformance, Report};
 pub use error::{BootError, BootFault, CallError, Ended, LostWorker, WorkerBuildError};
 pub use events::{Body, CallEvent, Log, LogSource};
 pub use manager::{Worker, WorkerManager};

@@ -22,17 +22,20 @@ use crate::puppets::puppet;
 const FAULT: &str = "POOL_TEST_FAULT";
 
 fn bad(fault: &str) -> Builder {
+    let builder = WorkerPool::builder(command(fault));
+    builder.size(1).breaker_after(None)
+}
+
+pub(crate) fn command(fault: &str) -> Command {
     let this = std::env::current_exe().expect("a path");
-    let command = Command::new(this)
-        .args([
-            "--exact",
-            "workers::bad::be_a_bad_worker",
-            "--nocapture",
-            "--ignored",
-        ])
-        .env(FAULT, fault)
-        .grace(Duration::from_secs(2));
-    WorkerPool::builder(command).size(1).breaker_after(None)
+    let words = [
+        "--exact",
+        "workers::bad::be_a_bad_worker",
+        "--nocapture",
+        "--ignored",
+    ];
+    let command = Command::new(this).args(words).env(FAULT, fault);
+    command.grace(Duration::from_secs(2))
 }
 
 /// Its channel, to read and to write.

@@ -9,6 +9,8 @@ use pool_subprocess::{Command, OnDrop};
 mod bad;
 mod calls;
 mod cancel;
+#[cfg(feature = "testing")]
+mod conformance;
 mod ends;
 mod exercise;
 mod frames;
@@ -22,19 +24,20 @@ const CONCURRENCY: &str = "POOL_TEST_CONCURRENCY";
 
 /// Workers that are this program.
 pub(crate) fn rust() -> Builder {
+    let builder = WorkerPool::builder(rust_command());
+    builder.size(2).ping_every(Duration::from_secs(60))
+}
+
+fn rust_command() -> Command {
     let this = std::env::current_exe().expect("a path");
-    let command = Command::new(this)
-        .args([
-            "--exact",
-            "workers::be_a_worker",
-            "--nocapture",
-            "--ignored",
-        ])
-        .on_drop(OnDrop::Kill)
-        .grace(Duration::from_secs(2));
-    WorkerPool::builder(command)
-        .size(2)
-        .ping_every(Duration::from_secs(60))
+    let words = [
+        "--exact",
+        "workers::be_a_worker",
+        "--nocapture",
+        "--ignored",
+    ];
+    let command = Command::new(this).args(words).on_drop(OnDrop::Kill);
+    command.grace(Duration::from_secs(2))
 }
 
 /// So many calls at once.

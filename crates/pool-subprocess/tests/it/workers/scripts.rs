@@ -44,6 +44,36 @@ pub(crate) fn languages() -> Vec<(&'static str, Builder)> {
         .collect()
 }
 
+/// What runs them, without a pool.
+#[cfg(feature = "testing")]
+pub(crate) fn commands() -> Vec<(&'static str, Command)> {
+    let shim = |name| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src/worker/shims")
+            .join(name)
+    };
+    let known = [
+        (
+            "python",
+            Command::python(shim("pool_worker.py")).arg(script("worker.py")),
+        ),
+        (
+            "node",
+            Command::new("node")
+                .arg(shim("pool-worker.mjs"))
+                .arg(script("worker.mjs")),
+        ),
+    ];
+    let here: Vec<_> = languages()
+        .into_iter()
+        .map(|(language, _)| language)
+        .collect();
+    let known = known.into_iter();
+    known
+        .filter(|(language, _)| here.contains(language))
+        .collect()
+}
+
 #[tokio::test]
 async fn calls_are_answered_in_each_language() {
     for (language, builder) in languages() {
