@@ -113,7 +113,10 @@ mod book {
     mod limits {}
     #[doc = include_str!("../../../docs/src/environment.md")]
     mod environment {}
-    #[cfg(feature = "testing")]
+    #[cfg(feature = "worker")]
+    #[doc = include_str!("../../../docs/src/workers.md")]
+    mod workers {}
+    #[cfg(all(feature = "testing", feature = "worker"))]
     #[doc = include_str!("../../../docs/src/testing.md")]
     mod testing {}
 }

@@ -1,6 +1,6 @@
 //! Warm workers: expensive processes that are started once and answer many calls.
 //!
-//! Start at [`WorkerPool`]; the other end is [`serve`] for Rust, and `pool_worker.py` and `pool-worker.mjs`, which
+//! Start at [`WorkerPool`]; the other end is [`Server`] for Rust, and `pool_worker.py` and `pool-worker.mjs`, which
 //! [`WorkerPool::python`] and [`WorkerPool::node`] bring along. What they say to each other is the [`protocol`].
 
 pub mod protocol;

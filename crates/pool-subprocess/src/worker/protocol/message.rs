@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{Frame, FrameError};
 
-/// The header of a [`Kind::Hello`].
+/// The header of a [`Kind::Hello`](super::Kind::Hello).
 ///
 /// # Examples
 /// ```
@@ -72,7 +72,7 @@ pub enum Capability {
     Other(String),
 }
 
-/// The header of a [`Kind::Init`]; the configuration is the body.
+/// The header of a [`Kind::Init`](super::Kind::Init); the configuration is the body.
 ///
 /// # Examples
 /// See [`Hello`].
@@ -86,7 +86,7 @@ pub struct Init {
     pub max_body: u64,
 }
 
-/// The header of a [`Kind::Request`].
+/// The header of a [`Kind::Request`](super::Kind::Request).
 ///
 /// # Examples
 /// See [`Hello`].
@@ -103,7 +103,7 @@ pub struct Request<'a> {
     pub trace: Option<String>,
 }
 
-/// The header of a [`Kind::Error`]: why a call has failed in the worker.
+/// The header of a [`Kind::Error`](super::Kind::Error): why a call has failed in the worker.
 ///
 /// # Examples
 /// ```
@@ -171,7 +171,7 @@ pub struct RemoteCause {
     pub message: String,
 }
 
-/// The header of a [`Kind::Log`].
+/// The header of a [`Kind::Log`](super::Kind::Log).
 ///
 /// # Examples
 /// See [`Hello`].
@@ -204,7 +204,7 @@ pub enum Level {
     Info,
 }
 
-/// The header of a [`Kind::Shutdown`].
+/// The header of a [`Kind::Shutdown`](super::Kind::Shutdown).
 ///
 /// # Examples
 /// See [`Hello`].
@@ -214,7 +214,7 @@ pub struct Shutdown {
     pub deadline_ms: u64,
 }
 
-/// The header of a [`Kind::Retire`].
+/// The header of a [`Kind::Retire`](super::Kind::Retire).
 ///
 /// # Examples
 /// See [`Hello`].
