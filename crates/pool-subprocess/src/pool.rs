@@ -27,6 +27,8 @@ use crate::errand::Errand;
 use crate::error::{BuildError, SlotSpawnError};
 use crate::lifecycle::Cause;
 use crate::mode::RunMode;
+#[cfg(feature = "worker")]
+use crate::monitor::SlotAtEnd;
 use crate::monitor::{Monitor, Request};
 #[cfg(feature = "worker")]
 use crate::outlet::Outlet;
@@ -594,6 +596,7 @@ impl Slot {
         start.delivery = None;
         start.outlets.push(log);
         start.worker_end = Some(end);
+        start.slot_at_end = SlotAtEnd::Freed;
         self.spawn_as(command, start)
     }
 

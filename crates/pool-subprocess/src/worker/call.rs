@@ -152,6 +152,8 @@ impl<'w, R> Call<'w, R> {
             sink,
             timers: self.target.timers(),
         };
+        // Not for ever: it may be the request that ends them.
+        let mut unread_left = 3;
         let result = loop {
             let result = match &mut self.target {
                 Target::Worker(worker) => request.run_on(&mut worker.worker).await,
@@ -177,8 +179,9 @@ impl<'w, R> Call<'w, R> {
                 _ => false,
             };
             let is_pooled = matches!(self.target, Target::Pool(_));
-            if is_pooled && is_unsent {
-                // It has done nothing yet: another one takes it.
+            if is_pooled && is_unsent && unread_left > 0 {
+                // It has done nothing of it: another one takes it.
+                unread_left -= 1;
                 continue;
             }
             if !(is_pooled && may_repeat && self.retries > 0) {
@@ -356,24 +359,20 @@ impl<R: Unpin> Stream for CallEvents<'_, R> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         this.sink.set_consumer(cx.waker());
-        loop {
-            if let Some(interim) = this.sink.pop() {
-                return Poll::Ready(Some(interim.into()));
+        // First, so that neither its answer nor its deadline waits for a worker that prints and prints.
+        if let Some(call) = &mut this.call {
+            if let Poll::Ready(end) = call.as_mut().poll(cx) {
+                this.call = None;
+                this.end = Some(end);
             }
-            if let Some(end) = this.end.take() {
-                return Poll::Ready(Some(CallEvent::Ended(end)));
-            }
-            let Some(call) = &mut this.call else {
-                return Poll::Ready(None);
-            };
-            match call.as_mut().poll(cx) {
-                Poll::Ready(end) => {
-                    this.call = None;
-                    this.end = Some(end);
-                }
-                Poll::Pending if this.sink.is_empty() => return Poll::Pending,
-                Poll::Pending => {}
-            }
+        }
+        if let Some(interim) = this.sink.pop() {
+            return Poll::Ready(Some(interim.into()));
+        }
+        match this.end.take() {
+            Some(end) => Poll::Ready(Some(CallEvent::Ended(end))),
+            None if this.call.is_none() => Poll::Ready(None),
+            None => Poll::Pending,
         }
     }
 }
@@ -467,7 +466,9 @@ impl PreparedCall {
         };
         worker.in_flight = Some(call);
         self.started(process.pid);
-        process.journal.begin(call, self.sink.as_ref());
+        if process.is_alone() {
+            process.journal.begin(call, self.sink.as_ref());
+        }
         let following = Following {
             process,
             call,
@@ -528,7 +529,7 @@ impl PreparedCall {
         let &Following { process, call, .. } = following;
         poll_fn(|cx| {
             loop {
-                if self.sink.as_ref().is_some_and(|sink| !sink.is_empty()) {
+                if self.sink.as_ref().is_some_and(Sink::is_full) {
                     // Not further than the consumer is, which polls when it has taken these.
                     return Poll::Pending;
                 }
@@ -602,7 +603,9 @@ struct Following<'a> {
 impl Drop for Following<'_> {
     fn drop(&mut self) {
         self.process.connection.step_back(self.call);
-        self.process.journal.end(self.has_sink);
+        if self.process.is_alone() {
+            self.process.journal.end(self.has_sink);
+        }
     }
 }
 

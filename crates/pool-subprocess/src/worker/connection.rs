@@ -1,7 +1,7 @@
 //! The host's end of a worker's channel: which frames wait to go out, and which call each one that comes in belongs to.
 //!
-//! Nobody reads in the background. Of the calls in flight one leads: it reads for all, and hands that over when it has
-//! its own answer. A worker that takes one call at a time thus costs neither a task nor a wake-up between threads.
+//! Nobody reads in the background: whichever of the calls in flight is polled reads for all. A worker that takes one call at
+//! a time thus costs neither a task nor a wake-up between threads.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -14,7 +14,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio_util::codec::Decoder as _;
 
 use super::journal::Journal;
-use super::mail::{Mail, News, Waiting};
+use super::mail::{Crowd, Mail, News, Waiting};
 use super::protocol::{
     Frame, FrameCodec, FrameError, Kind, LogRecord, MAX_HEADER, Retire, header_of,
 };
@@ -42,8 +42,8 @@ struct State {
     /// Of a small frame, used again and again.
     scratch: BytesMut,
     waiting: Vec<Waiting>,
-    /// Who reads.
-    leader: Option<u64>,
+    /// Who is told that something has come, where several wait for it.
+    crowd: Arc<Crowd>,
     next_id: u64,
     /// Nothing was sent after the last request.
     is_request_last: bool,
@@ -60,6 +60,8 @@ struct State {
 struct Ping {
     last: u64,
     missed: u32,
+    /// Sent during a call, which may have kept the worker from its answer.
+    was_busy: bool,
 }
 
 /// What a [`probe`](Connection::probe) has found.
@@ -91,7 +93,7 @@ impl Connection {
                 outbox: VecDeque::new(),
                 scratch: BytesMut::new(),
                 waiting: Vec::new(),
-                leader: None,
+                crowd: Arc::default(),
                 next_id: 1,
                 is_request_last: false,
                 lost: None,
@@ -113,7 +115,9 @@ impl Connection {
     pub(crate) fn post(&self, frame: &Frame) -> Result<(), Arc<FrameError>> {
         let mut state = self.lock();
         state.push(frame);
-        state.flush_now()
+        let sent = state.flush_now();
+        self.release(state, 0);
+        sent
     }
 
     /// Whether a worker that takes one call at a time was lost with its request unread, so that it has done nothing of it.
@@ -145,6 +149,7 @@ impl Connection {
         if sent.is_err() {
             state.waiting.retain(|waiting| waiting.id != id);
         }
+        self.release(state, id);
         sent.map(|()| id)
     }
 
@@ -160,22 +165,13 @@ impl Connection {
         polled
     }
 
-    /// Nobody polls for this call now, so that another one has to read. It stays known until it is answered.
+    /// Nobody polls for this call any more. It stays known until it is answered.
     pub(crate) fn step_back(&self, id: u64) {
         let mut state = self.lock();
-        if let Some(waiting) = state.waiting.iter_mut().find(|waiting| waiting.id == id) {
-            waiting.waker = None;
-        }
-        let woken = if state.leader == Some(id) {
-            state.leader = None;
-            state.successor()
-        } else {
-            None
-        };
+        let waiting = state.waiting.iter_mut().find(|waiting| waiting.id == id);
+        let waker = waiting.and_then(|waiting| waiting.waker.take());
         drop(state);
-        if let Some(waker) = woken {
-            waker.wake();
-        }
+        drop(waker);
     }
 
     /// Reads what is there. For between two calls: whether it can be used, and nothing is left over.
@@ -190,17 +186,20 @@ impl Connection {
     /// and may be asked then.
     pub(crate) fn probe(&self, busy_after: Duration, may_ask_busy: bool) -> Health {
         let mut state = self.lock();
-        if state.leader.is_none() && state.read_now().is_err() {
+        let is_busy = !state.waiting.is_empty();
+        // During a call, those who wait for it read, and not faster than they can take it.
+        if !is_busy && state.read_now().is_err() {
+            self.release(state, 0);
             return Health::Lost;
         }
-        let is_busy = !state.waiting.is_empty();
         let is_long = |waiting: &Waiting| waiting.since.elapsed() >= busy_after;
         if is_busy && !(may_ask_busy && state.waiting.iter().any(is_long)) {
-            state.ping = Ping {
-                last: state.ping.last,
-                missed: 0,
-            };
+            state.ping.missed = 0;
             return Health::Busy { missed: 0 };
+        }
+        if state.ping.was_busy != is_busy {
+            state.ping.was_busy = is_busy;
+            state.ping.missed = 0;
         }
         let missed = state.ping.missed;
         state.ping.missed += 1;
@@ -208,6 +207,7 @@ impl Connection {
         let ping = Frame::new(Kind::Ping, state.ping.last);
         state.push(&ping);
         if state.flush_now().is_err() {
+            self.release(state, 0);
             return Health::Lost;
         }
         if is_busy && missed > 0 {
@@ -298,9 +298,6 @@ impl State {
                 if news.is_last() {
                     self.spin.note(waiting.since, spin);
                     self.waiting.swap_remove(place);
-                    if self.leader == Some(id) {
-                        self.leader = None;
-                    }
                 }
                 return Poll::Ready(Ok(news));
             }
@@ -311,14 +308,17 @@ impl State {
                 Some(waker) if waker.will_wake(cx.waker()) => {}
                 waker => *waker = Some(cx.waker().clone()),
             }
-            if *self.leader.get_or_insert(id) != id {
-                return Poll::Pending;
-            }
-            if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
-                return Poll::Ready(Err(error));
+            // Whoever is told that something has come may be one that nobody polls: with several, all are told.
+            let crowd = (self.waiting.len() > 1).then(|| self.crowd.of(&self.waiting));
+            let mut cx = crowd
+                .as_ref()
+                .map_or_else(|| Context::from_waker(cx.waker()), Context::from_waker);
+            if matches!(self.poll_flush(&mut cx), Poll::Ready(Err(_))) {
+                // What came before counts.
+                continue;
             }
             if !self.spin.look(&mut self.channel, &mut self.inbox, spin) {
-                match self.channel.poll_read(cx, &mut self.inbox) {
+                match self.channel.poll_read(&mut cx, &mut self.inbox) {
                     Poll::Ready(read) => self.take_read(read),
                     Poll::Pending => return Poll::Pending,
                 }
@@ -362,7 +362,7 @@ impl State {
             match self.channel.try_write(&slices(&self.outbox)) {
                 Ok(count) => self.sent(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(self.fail(error.into())),
+                Err(error) => return Err(self.fail_to_send(error)),
             }
         }
         Ok(())
@@ -372,11 +372,18 @@ impl State {
         while !self.outbox.is_empty() {
             match self.channel.poll_write(cx, &slices(&self.outbox)) {
                 Poll::Ready(Ok(count)) => self.sent(count),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail(error.into()))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail_to_send(error))),
                 Poll::Pending => return Poll::Pending,
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// What the worker has sent before it was gone counts.
+    fn fail_to_send(&mut self, error: io::Error) -> Arc<FrameError> {
+        self.outbox.clear();
+        let _ = self.read_now();
+        self.fail(error.into())
     }
 
     fn sent(&mut self, mut count: usize) {
@@ -488,7 +495,7 @@ impl State {
         Arc::clone(lost)
     }
 
-    /// Of all other calls that have news, and of one that leads if nobody does.
+    /// Of all other calls that have news.
     fn take_wakers(&mut self, but: u64) -> Vec<Waker> {
         let mut woken = Vec::new();
         if self.waiting.is_empty() {
@@ -500,16 +507,7 @@ impl State {
                 woken.extend(waiting.waker.take());
             }
         }
-        if self.leader.is_none() {
-            woken.extend(self.successor());
-        }
         woken
-    }
-
-    /// One that waits, to read from now on.
-    fn successor(&mut self) -> Option<Waker> {
-        let mut waiting = self.waiting.iter_mut();
-        waiting.find_map(|waiting| waiting.waker.take())
     }
 }
 

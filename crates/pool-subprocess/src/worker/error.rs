@@ -83,6 +83,16 @@ pub enum WorkerBuildError {
     /// A limit is out of its range.
     #[error("the pool's limits are not valid")]
     Limits(#[from] pool_core::ConfigError),
+    /// A setting is out of its range.
+    #[error("{name} is {value}: expected {range}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// What it is.
+        value: String,
+        /// What it may be.
+        range: &'static str,
+    },
     /// What its processes run in could not be set up.
     #[error("the pool of processes could not be set up")]
     Processes(#[from] BuildError),

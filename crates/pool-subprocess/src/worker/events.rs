@@ -149,6 +149,8 @@ pub(crate) struct Sink(Arc<Mutex<Pending>>);
 #[derive(Debug, Default)]
 struct Pending {
     news: VecDeque<Interim>,
+    /// How much of it the call itself has told, which goes on when that is taken.
+    own: usize,
     consumer: Option<Waker>,
 }
 
@@ -162,25 +164,29 @@ pub(crate) enum Interim {
     Unresponsive { missed: u32 },
 }
 
+impl Interim {
+    /// Told by the call itself, and not by a line that was printed.
+    fn is_own(&self) -> bool {
+        !matches!(self, Self::Log(log) if log.source != LogSource::Channel)
+    }
+}
+
 impl Sink {
     /// How many printed lines wait for a consumer; then the oldest go, since they were logged anyway.
     const MAX_LINES: usize = 1024;
 
     /// From within the call's own future, which is polled by whoever takes it.
     pub(crate) fn push(&self, interim: Interim) {
-        self.pending().news.push_back(interim);
+        let mut pending = self.pending();
+        pending.own += 1;
+        pending.news.push_back(interim);
     }
 
     /// From elsewhere.
     pub(crate) fn log(&self, log: Log) {
         let mut pending = self.pending();
         let old = (pending.news.len() >= Self::MAX_LINES)
-            .then(|| {
-                pending
-                    .news
-                    .iter()
-                    .position(|news| matches!(news, Interim::Log(_)))
-            })
+            .then(|| pending.news.iter().position(|news| !news.is_own()))
             .flatten();
         let old = old.and_then(|place| pending.news.remove(place));
         pending.news.push_back(Interim::Log(log));
@@ -193,11 +199,17 @@ impl Sink {
     }
 
     pub(crate) fn pop(&self) -> Option<Interim> {
-        self.pending().news.pop_front()
+        let mut pending = self.pending();
+        let next = pending.news.pop_front();
+        if next.as_ref().is_some_and(Interim::is_own) {
+            pending.own -= 1;
+        }
+        next
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pending().news.is_empty()
+    /// Whether the consumer has something to take before the call goes on.
+    pub(crate) fn is_full(&self) -> bool {
+        self.pending().own > 0
     }
 
     pub(crate) fn set_consumer(&self, waker: &Waker) {

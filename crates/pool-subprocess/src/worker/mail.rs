@@ -1,7 +1,8 @@
 //! The calls in flight on a channel, and what waits for each of them.
 
 use std::collections::VecDeque;
-use std::task::Waker;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Wake, Waker};
 use std::time::Instant;
 
 use super::protocol::{Frame, Kind, LogRecord};
@@ -56,5 +57,30 @@ impl Mail {
 
     pub(crate) fn last(&self) -> Option<&News> {
         self.rest.back().or(self.first.as_ref())
+    }
+}
+
+/// All who wait on a channel, as one waker: a channel knows one only.
+#[derive(Debug, Default)]
+pub(crate) struct Crowd(Mutex<Vec<Waker>>);
+
+impl Crowd {
+    /// Of those who wait now.
+    pub(crate) fn of(self: &Arc<Self>, waiting: &[Waiting]) -> Waker {
+        let wakers = waiting.iter().filter_map(|waiting| waiting.waker.clone());
+        let old = std::mem::replace(&mut *self.wakers(), wakers.collect());
+        drop(old);
+        Waker::from(Arc::clone(self))
+    }
+
+    fn wakers(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Crowd {
+    fn wake(self: Arc<Self>) {
+        let wakers = std::mem::take(&mut *self.wakers());
+        wakers.into_iter().for_each(Waker::wake);
     }
 }

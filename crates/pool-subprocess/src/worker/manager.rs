@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use pool_core::{CreateCx, Manager, Metrics, Reason, Reject, Verdict};
 
 use super::error::{BootError, BootFault};
+use super::patience::{First, first_of};
 use super::patrol::Roster;
 use super::process::WorkerProcess;
 use super::script::WorkerScript;
@@ -82,6 +83,22 @@ impl WorkerManager {
         Ok(process)
     }
 
+    /// A worker for the resource of this number.
+    async fn make(&self, index: usize) -> Result<Worker, BootError> {
+        let link = match &self.script {
+            Some(script) => Link::Script(script.clone()),
+            None if self.spec.concurrency == 1 => Link::Process(self.within(self.boot()).await?),
+            None => {
+                let number = index / self.spec.concurrency as usize;
+                Link::Process(self.within(self.shared(number)).await?)
+            }
+        };
+        Ok(Worker {
+            link,
+            in_flight: None,
+        })
+    }
+
     /// On whatever thread it is polled: timers and readiness need a runtime.
     async fn within<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
@@ -124,18 +141,10 @@ impl Manager for WorkerManager {
     type Error = BootError;
 
     async fn create(&self, cx: &CreateCx) -> Result<Worker, BootError> {
-        let link = match &self.script {
-            Some(script) => Link::Script(script.clone()),
-            None if self.spec.concurrency == 1 => Link::Process(self.within(self.boot()).await?),
-            None => {
-                let number = cx.index() / self.spec.concurrency as usize;
-                Link::Process(self.within(self.shared(number)).await?)
-            }
-        };
-        Ok(Worker {
-            link,
-            in_flight: None,
-        })
+        match first_of(self.make(cx.index()), cx.cancelled()).await {
+            First::Left(made) => made,
+            First::Right(()) => Err(self.error(BootFault::Closed)),
+        }
     }
 
     async fn recycle(&self, worker: &mut Worker, _: &Metrics) -> Result<(), Reject<BootError>> {
@@ -188,16 +197,30 @@ impl Manager for WorkerManager {
             Link::Process(process) => process,
             Link::Script(_) => return,
         };
-        let is_clean = worker.in_flight.is_none() && why != Reason::Broken;
-        if is_clean {
+        let is_clean = worker.in_flight.is_none();
+        if why == Reason::Broken || (process.is_alone() && !is_clean) {
+            process.terminate().await;
+            process.leave();
+        } else if is_clean {
             // Others may have calls in flight; the last one ends it.
+            if !matches!(
+                why,
+                Reason::Idle | Reason::Shrunk | Reason::Closed | Reason::Evicted
+            ) {
+                process
+                    .connection
+                    .retire("one of its calls' places was to be replaced");
+            }
             if process.leave() {
                 let grace = self.spec.command.grace;
                 process.shut_down(grace).await;
             }
         } else {
-            process.terminate().await;
-            process.leave();
+            // It does not leave off, and is not to be killed under the others.
+            process.connection.retire("it did not leave off");
+            if process.leave() {
+                process.terminate().await;
+            }
         }
     }
 
@@ -214,5 +237,6 @@ impl Manager for WorkerManager {
 
 /// What the end of a worker may take: the grace period of its frame, that of its signal, and what a kill may take.
 pub(crate) fn destroy_timeout(spec: &Spec) -> Duration {
-    spec.command.grace * 2 + STUCK_AFTER + Duration::from_secs(1)
+    let graces = spec.command.grace.saturating_mul(2);
+    graces.saturating_add(STUCK_AFTER + Duration::from_secs(1))
 }

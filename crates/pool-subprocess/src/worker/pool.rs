@@ -18,7 +18,7 @@ use super::patrol;
 use super::script::WorkerScript;
 use super::shim;
 use super::spec::{Spec, Transport, WorkerKey};
-use crate::command::{Command, Output};
+use crate::command::{Command, OnDrop, Output};
 use crate::containment::{Cgroups, Containment};
 use crate::mode::RunMode;
 use crate::pool::SubprocessPool;
@@ -165,7 +165,9 @@ impl WorkerPool {
     /// Closes, and kills all workers at once: their calls fail.
     pub fn kill_all(&self) {
         self.pool.close();
-        self.pool.manager().processes.kill_all();
+        let processes = &self.pool.manager().processes;
+        processes.close();
+        processes.kill_all();
     }
 }
 
@@ -211,6 +213,9 @@ pub struct Builder {
 
 /// How long a worker that was just used is taken for well, where it is known what it has not read.
 const CHECK_AFTER: Duration = Duration::from_millis(10);
+
+/// The patrol does nothing else otherwise.
+const LEAST_PING: Duration = Duration::from_millis(1);
 
 /// What libraries of Python's ask for how many threads they may have.
 const THREAD_COUNTS: [&str; 3] = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"];
@@ -428,6 +433,7 @@ impl Builder {
         if let Some(error) = self.config_error {
             return Err(WorkerBuildError::Config(Arc::new(error)));
         }
+        self.check()?;
         let runtime = Handle::current();
         let shim = self.shim.unpack(&mut self.spec.command)?;
         self.prepare_command();
@@ -479,9 +485,45 @@ impl Builder {
         })
     }
 
+    fn check(&self) -> Result<(), WorkerBuildError> {
+        let Self { spec, shim, .. } = self;
+        let is_alone_on_channel = *shim != Shim::Node || spec.transport == Transport::Channel;
+        let every = spec.ping_every;
+        let settings = [
+            (
+                spec.concurrency > 0,
+                "concurrency",
+                spec.concurrency.to_string(),
+                "1 or more",
+            ),
+            (
+                every >= LEAST_PING,
+                "ping_every",
+                format!("{every:?}"),
+                "1 ms or more",
+            ),
+            (
+                !spec.jitter.is_nan(),
+                "jitter",
+                spec.jitter.to_string(),
+                "0 to 1",
+            ),
+            (
+                is_alone_on_channel,
+                "transport",
+                "Stdio".to_owned(),
+                "Channel, for Node",
+            ),
+        ];
+        match settings.into_iter().find(|(is_valid, ..)| !is_valid) {
+            Some((_, name, value, range)) => Err(WorkerBuildError::Setting { name, value, range }),
+            None => Ok(()),
+        }
+    }
+
     /// Both outputs are a log, and libraries share the cores.
     fn prepare_command(&mut self) {
-        let mut command = self.spec.command.clone();
+        let mut command = self.spec.command.clone().on_drop(OnDrop::Kill);
         for output in [&mut command.stdout, &mut command.stderr] {
             if matches!(output, Output::Capture { .. } | Output::Raw) {
                 *output = Output::Lines;

@@ -122,8 +122,8 @@ impl WorkerProcess {
         let pid = child.pid();
         let base = pid.and_then(sys::resident_bytes).unwrap_or_default();
         let max_rss = match (spec.max_rss, spec.max_rss_growth) {
-            (Some(most), Some(growth)) => Some(most.min(base + growth)),
-            (most, growth) => most.or(growth.map(|growth| base + growth)),
+            (Some(most), Some(growth)) => Some(most.min(base.saturating_add(growth))),
+            (most, growth) => most.or(growth.map(|growth| base.saturating_add(growth))),
         };
         // None of its kind at the same moment.
         let early = |most: f64| most * (1.0 - spec.jitter * fastrand::f64());
@@ -210,6 +210,7 @@ impl WorkerProcess {
             return false;
         }
         let answered = async {
+            let _leaving = Leaving(&self.connection, call);
             loop {
                 match poll_fn(|cx| self.connection.poll_news(call, cx)).await {
                     Ok(news) if news.is_last() => return true,
@@ -282,6 +283,15 @@ impl WorkerProcess {
             child.wait().await.map(shared)
         };
         self.ended.get_or_init(|| wait).await.clone()
+    }
+}
+
+/// Whoever polls for a call, as long as it does.
+struct Leaving<'a>(&'a Connection, u64);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.step_back(self.1);
     }
 }
 

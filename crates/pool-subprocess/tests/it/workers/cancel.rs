@@ -82,6 +82,32 @@ async fn several_calls_at_once_are_taken_back_one_by_one() {
     assert_eq!(pid(&pool).await, first);
 }
 
+/// It gets no more calls, and is killed when the others are answered.
+#[tokio::test]
+async fn a_call_that_hangs_does_not_take_the_others_along() {
+    let short = Duration::from_millis(100);
+    let builder = rust_with(4).size(1).cancel_grace(short);
+    let pool = builder
+        .command(|command| command.grace(short))
+        .build()
+        .await;
+    let pool = pool.expect("valid");
+    let first = pid(&pool).await;
+    let mut other = pool.call::<f64>("sleep", &1.0).events();
+    let started = other.next().await.expect("an event");
+    assert!(matches!(started, CallEvent::Started { .. }), "{started:?}");
+    let late = pool.call::<()>("hang", &()).deadline(short).await;
+    assert!(late.is_err_and(|error| error.is_timeout()));
+    loop {
+        if let CallEvent::Ended(end) = other.next().await.expect("an end") {
+            break assert!(end.is_ok(), "{end:?}");
+        }
+    }
+    drop(other);
+    pool.drain(PATIENCE).await.expect("it is killed");
+    assert!(!puppet::pid_alive(first));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_of_cancels_loses_no_worker() {
     for builder in [rust().size(2), rust_with(4).size(1)] {
