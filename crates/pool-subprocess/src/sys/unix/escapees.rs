@@ -13,7 +13,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::survivors::Survivor;
 
-/// How long a process may take to execute a program, which is microseconds, before it counts as one without environment.
+/// How long a process may take to execute a program, or to die, before it counts as one without environment: mostly it is
+/// microseconds.
 const EXECUTION_TIME: Duration = Duration::from_millis(200);
 
 /// A process that has one of the marks that were looked for.
@@ -87,7 +88,8 @@ fn mark_of(pid: u32, variable: &str, marks: &[&str]) -> io::Result<Option<usize>
     Ok(marks.iter().position(has))
 }
 
-/// While a process executes a program, nothing is read for a moment: the old one's is gone, or the new one's not there.
+/// While a process executes a program, nothing is read for a moment: the old one's is gone, or the new one's not there. Nor
+/// while it dies.
 fn environment_of(pid: u32) -> io::Result<Option<Vec<u8>>> {
     let asked = Instant::now();
     loop {
@@ -112,15 +114,20 @@ fn read_at_once(path: &str) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A kernel thread or a zombie, which have no memory, or a process that was started without an environment.
+/// A kernel thread, a zombie, or a process that was started without an environment. Not one that is dying: it has none
+/// either, and everything else still.
 fn has_none(pid: u32) -> io::Result<bool> {
+    /// Of its flags: PF_KTHREAD of the kernel's sched.h.
+    const IS_KERNEL_THREAD: u32 = 0x0020_0000;
     let stat = of_process(fs::read_to_string(format!("/proc/{pid}/stat")))?.unwrap_or_default();
     // By their places in proc_pid_stat(5): what follows the name in parentheses is the third.
     let fields = stat.rsplit(')').next().unwrap_or_default();
     let field = |place: usize| fields.split_whitespace().nth(place - 3).unwrap_or("0");
-    let (memory, code, start, end) = (field(23), field(26), field(50), field(51));
+    let (state, memory, code, start, end) = (field(3), field(23), field(26), field(50), field(51));
+    let flags: u32 = field(9).parse().unwrap_or_default();
+    let is_over = ["0", "Z", "X"].contains(&state) || flags & IS_KERNEL_THREAD != 0;
     // Of what a process knows of its memory, the kernel sets where the code is last.
-    Ok(memory == "0" || (code != "0" && start == end))
+    Ok(is_over || (memory != "0" && code != "0" && start == end))
 }
 
 /// A failure that is the process's, which has ended or is not ours, is no answer; one that is ours is an error.
