@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use memchr::memmem;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::survivors::Survivor;
@@ -93,7 +94,13 @@ fn mark_of(pid: u32, variable: &str, marks: &[&str]) -> io::Result<Option<usize>
 fn environment_of(pid: u32) -> io::Result<Option<Vec<u8>>> {
     let asked = Instant::now();
     loop {
-        let environment = of_process(read_at_once(&format!("/proc/{pid}/environ")))?;
+        let environment = match read_at_once(&format!("/proc/{pid}/environ")) {
+            // It has no memory, which newer kernels tell so.
+            Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {
+                Some(Vec::new())
+            }
+            environment => of_process(environment)?,
+        };
         let is_read = environment.as_ref().is_none_or(|bytes| !bytes.is_empty());
         if is_read || asked.elapsed() > EXECUTION_TIME || has_none(pid)? {
             return Ok(environment);
