@@ -24,7 +24,7 @@ impl Roster {
         roster.push(Arc::downgrade(process));
     }
 
-    fn present(&self) -> Vec<Arc<WorkerProcess>> {
+    pub(crate) fn present(&self) -> Vec<Arc<WorkerProcess>> {
         let roster = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         roster.iter().filter_map(Weak::upgrade).collect()
     }

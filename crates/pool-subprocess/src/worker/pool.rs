@@ -134,6 +134,10 @@ impl WorkerPool {
     /// Replaces all workers: the idle ones now, the others when they are given back. Returns how many are idle.
     #[must_use = "how many were idle is the answer"]
     pub fn refresh(&self) -> usize {
+        // Also those that several calls share, of which one place after the other comes back.
+        for process in self.pool.manager().roster.present() {
+            process.connection.retire("it was to be replaced");
+        }
         self.pool.refresh()
     }
 

@@ -55,3 +55,41 @@ export function leave(code) {
   console.error('this worker has had enough');
   process.exit(code);
 }
+
+/** Results and errors that are hard to send. */
+export function odd(what, job) {
+  switch (what) {
+    case 'unspeakable':
+      throw Object.create(null);
+    case 'surrogate':
+      throw new Error(`${'x'.repeat(1999)}😀`);
+    case 'long name':
+      throw Object.assign(new Error('m'.repeat(70000)), { name: 'N'.repeat(70000) });
+    case 'nan':
+      throw new Error('null, as JSON has it');
+    case 'cycle': {
+      const cycle = [];
+      cycle.push(cycle);
+      return cycle;
+    }
+    case 'object':
+      return 10n;
+    case 'generator exit':
+      return Promise.reject();
+    case 'log level':
+      job.log('x', 30);
+      throw new Error('logged');
+    default:
+      return new Uint8Array([97, 99, 101]).buffer;
+  }
+}
+
+/** Tells something when it is over already. */
+export function late(_, job) {
+  setTimeout(10).then(() => {
+    job.progress(1);
+    job.chunk('x');
+    throw new Error('a stray one');
+  });
+  return 'done';
+}

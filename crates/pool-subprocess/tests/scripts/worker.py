@@ -84,3 +84,65 @@ def leave(code):
 
 def eat(size):
     return len(bytearray(os.urandom(1024)) * (size // 1024))
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("not even this")
+
+
+def odd(what):
+    """Results and errors that are hard to send."""
+    if what == "unspeakable":
+        raise Unspeakable()
+    if what == "surrogate":
+        raise ValueError(os.fsdecode(b"bad \xff name"))
+    if what == "long name":
+        raise type("N" * 70000, (Exception,), {})("m" * 70000)
+    if what == "generator exit":
+        raise GeneratorExit()
+    if what == "nan":
+        return float("nan")
+    if what == "cycle":
+        cycle = []
+        cycle.append(cycle)
+        return cycle
+    if what == "object":
+        return object()
+    if what == "log level":
+        pool_worker.log("x", 30)
+        raise ValueError("logged")
+    return memoryview(b"abcdef")[::2]
+
+
+def late():
+    """Tells something when it is over already."""
+    import threading
+
+    job = pool_worker.job()
+
+    def tell():
+        while not job.is_done:
+            time.sleep(0.001)
+        job.progress(1)
+        job.chunk(b"x")
+
+    threading.Thread(target=tell).start()
+    return "done"
+
+
+def doubled(number):
+    return 2 * number
+
+
+def map_doubled(numbers):
+    """In processes of its own, which import this script anew."""
+    import multiprocessing
+
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.map(doubled, numbers)
+
+
+def spam():
+    while True:
+        print("spam")

@@ -38,10 +38,11 @@ pub(super) enum Case {
     EchoNothing,
     EchoRaw,
     EchoLong,
+    EchoTooLong,
 }
 
 impl Case {
-    pub(super) const ALL: [Self; 27] = [
+    pub(super) const ALL: [Self; 28] = [
         Self::Hello,
         Self::Token,
         Self::Ready,
@@ -69,11 +70,16 @@ impl Case {
         Self::EchoNothing,
         Self::EchoRaw,
         Self::EchoLong,
+        Self::EchoTooLong,
     ];
 
     pub(super) fn needs_echo(self) -> bool {
         match self {
-            Self::EchoJson | Self::EchoNothing | Self::EchoRaw | Self::EchoLong => true,
+            Self::EchoJson
+            | Self::EchoNothing
+            | Self::EchoRaw
+            | Self::EchoLong
+            | Self::EchoTooLong => true,
             Self::Hello
             | Self::Token
             | Self::Ready
@@ -129,6 +135,9 @@ impl Case {
             Self::EchoNothing => "nothing comes back as nothing",
             Self::EchoRaw => "bytes come back as they were",
             Self::EchoLong => "long bodies come back as they were",
+            Self::EchoTooLong => {
+                "a result that is longer than the host accepts is an error of the call"
+            }
         }
     }
 }
@@ -176,6 +185,7 @@ pub(super) async fn perform(case: Case, peer: &mut Peer, echo: &str) -> Kept {
         }
         Case::EchoNothing => echoes(peer, echo, Format::Raw, Bytes::new()).await,
         Case::EchoRaw => echoes(peer, echo, Format::Raw, (0..=255).collect()).await,
+        Case::EchoTooLong => too_long(peer, echo).await,
         Case::EchoLong => {
             for length in [16_384, 65_536, 1 << 20] {
                 let body: Bytes = (0..=250).cycle().take(length).collect();
@@ -184,6 +194,19 @@ pub(super) async fn perform(case: Case, peer: &mut Peer, echo: &str) -> Kept {
             Ok(())
         }
     }
+}
+
+async fn too_long(peer: &mut Peer, method: &str) -> Kept {
+    peer.greet_with(70_000).await?;
+    let body = Bytes::from(vec![b'x'; 80_000]);
+    peer.send([request(1, method).body(Format::Raw, body)])
+        .await?;
+    let frame = peer.expect(Kind::Error, 1).await?;
+    let error: RemoteError = header_of(&frame).map_err(|error| error.to_string())?;
+    if error.kind != RemoteError::TOO_LONG {
+        return Err(format!("the type is {:?}", error.kind));
+    }
+    peer.expect_alive().await
 }
 
 /// A method that no worker has.

@@ -185,11 +185,16 @@ impl Peer {
 
     /// To where it takes requests.
     pub(super) async fn greet(&mut self) -> Result<Hello, String> {
+        self.greet_with(64 << 20).await
+    }
+
+    /// The same, for a host that accepts bodies of so many bytes.
+    pub(super) async fn greet_with(&mut self, max_body: u64) -> Result<Hello, String> {
         let hello = self.hello().await?;
         let init = Init {
             protocol: VERSION,
             concurrency: 1,
-            max_body: 64 << 20,
+            max_body,
         };
         self.send([Frame::new(Kind::Init, 0).header(to_header(&init))])
             .await?;

@@ -259,7 +259,7 @@ impl FrameCodec {
         Self { max_body }
     }
 
-    fn check(&self, header: usize, body: usize) -> Result<(), FrameError> {
+    pub(crate) fn check(&self, header: usize, body: usize) -> Result<(), FrameError> {
         let parts = [
             ("header", header, MAX_HEADER),
             ("body", body, self.max_body),

@@ -136,6 +136,8 @@ pub struct RemoteError {
 impl RemoteError {
     /// The type of an error that answers a cancelled request.
     pub const CANCELLED: &'static str = "Cancelled";
+    /// The type of an error that answers a request whose result is longer than the host accepts.
+    pub const TOO_LONG: &'static str = "TooLong";
     /// The type of an error that answers a method that there is not.
     pub const UNKNOWN_METHOD: &'static str = "UnknownMethod";
 

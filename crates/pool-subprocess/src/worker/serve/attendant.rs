@@ -13,6 +13,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::Desk;
+use super::link::Event;
 
 /// How long a call has the worker to itself.
 const TICK: Duration = Duration::from_millis(50);
@@ -88,11 +89,16 @@ impl Shared {
             match desk.link.glance(TICK) {
                 Ok(Some(events)) => {
                     for event in events {
-                        let _ = desk.note(event);
+                        if let Ok(Event::Request(frame)) = desk.note(event) {
+                            // It can be cancelled from now on.
+                            desk.begin(frame.id);
+                            desk.link.keep(frame);
+                        }
                     }
                 }
-                // Nobody is there to answer to.
-                Ok(None) | Err(_) => std::process::exit(1),
+                // Nobody is there to answer to; or the host has said that it goes.
+                Ok(None) => std::process::exit(i32::from(!desk.link.is_draining())),
+                Err(_) => std::process::exit(1),
             }
         }
     }

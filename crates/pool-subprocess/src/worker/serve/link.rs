@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio_util::codec::{Decoder as _, Encoder as _};
+use tokio_util::codec::Decoder as _;
 
 use super::broken;
 use crate::sys;
@@ -27,8 +27,8 @@ struct Reader {
     bytes: BytesMut,
     /// Where small frames arrive.
     piece: Box<[u8]>,
-    /// Events that came while a call was running, and that are not for the attendant.
-    later: VecDeque<Event>,
+    /// Requests that came while a call was running.
+    later: VecDeque<Frame>,
 }
 
 struct Writer {
@@ -80,7 +80,7 @@ impl Link {
     }
 
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] if it is too long for any channel; nothing was sent then.
+    /// [`io::ErrorKind::InvalidInput`] if it is longer than the host accepts; nothing was sent then.
     pub(super) fn send(&self, frame: &Frame) -> io::Result<()> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.send(frame)
@@ -99,12 +99,13 @@ impl Link {
 
     /// Waits for it; `None` when no more will come.
     pub(super) fn next_event(&self) -> io::Result<Option<Event>> {
+        let mut reader = self.reader();
+        if let Some(frame) = reader.later.pop_front() {
+            return Ok(Some(Event::Request(frame)));
+        }
+        // Now, since whoever had the reader may have read it.
         if self.is_draining() {
             return Ok(None);
-        }
-        let mut reader = self.reader();
-        if let Some(event) = reader.later.pop_front() {
-            return Ok(Some(event));
         }
         match reader.next_frame()? {
             Some(frame) => self.event(frame).map(Some),
@@ -112,7 +113,7 @@ impl Link {
         }
     }
 
-    /// What came while a call is running, if something comes soon. Requests stay for who serves. `None`: the host is gone.
+    /// What came while a call is running, if something comes soon. `None`: the host is gone.
     pub(super) fn glance(&self, patience: Duration) -> io::Result<Option<Vec<Event>>> {
         let Ok(mut reader) = self.reader.try_lock() else {
             // Whoever serves has nothing to do again.
@@ -129,16 +130,24 @@ impl Link {
         }
     }
 
-    /// Takes the frames that have come apart: requests are for later.
+    /// Takes the frames that have come apart.
     fn split(&self, reader: &mut Reader) -> io::Result<Vec<Event>> {
         let mut events = Vec::new();
         while let Some(frame) = reader.codec.decode(&mut reader.bytes).map_err(broken)? {
-            match self.event(frame)? {
-                request @ Event::Request(_) => reader.later.push_back(request),
-                event => events.push(event),
-            }
+            events.push(self.event(frame)?);
         }
         Ok(events)
+    }
+
+    /// For when the call is over that is running.
+    pub(super) fn keep(&self, request: Frame) {
+        self.reader().later.push_back(request);
+    }
+
+    /// The longest body that the host accepts.
+    pub(super) fn set_max_body(&self, bytes: usize) {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.codec = FrameCodec::new(bytes.min(u32::MAX as usize));
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -224,16 +233,14 @@ impl Writer {
             bytes,
         } = self;
         bytes.clear();
-        if frame.body.len() <= COPIED {
-            let encoded = codec.encode(frame.clone(), bytes);
-            encoded.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-            return channel.write_all(bytes);
-        }
-        if u32::try_from(frame.body.len()).is_err() {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
+        let checked = codec.check(frame.header.len(), frame.body.len());
+        checked.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         frame.put_head(bytes);
         bytes.extend_from_slice(&frame.header);
+        if frame.body.len() <= COPIED {
+            bytes.extend_from_slice(&frame.body);
+            return channel.write_all(bytes);
+        }
         channel.write_all(bytes)?;
         channel.write_all(&frame.body)
     }

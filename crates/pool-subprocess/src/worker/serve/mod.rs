@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use self::attendant::Attendant;
 use self::link::{Event, Link};
-use self::methods::{Methods, remote_error};
+use self::methods::{Methods, cut, remote_error};
 use super::events::Body;
 use super::protocol::{
     Capability, Frame, FrameError, Hello, Init, Kind, Level, LogRecord, RemoteError, Request,
@@ -154,9 +154,11 @@ impl Server {
             return Ok(());
         };
         let init: Init = header_of(&frame).map_err(io::Error::other)?;
+        link.set_max_body(usize::try_from(init.max_body).unwrap_or(usize::MAX));
         if let Some(load) = self.init.take() {
             if let Err(error) = load(frame.into()) {
-                link.send(&Frame::new(Kind::Error, 0).header(to_header(&error)))?;
+                let header = to_header(&error.clone().shortened());
+                link.send(&Frame::new(Kind::Error, 0).header(header))?;
                 return Err(io::Error::other(error));
             }
         }
@@ -185,9 +187,6 @@ fn serve_alone(desk: &Arc<Desk>) -> io::Result<()> {
         let done = desk.run(&frame);
         attendant.end();
         done?;
-        if desk.link.is_draining() {
-            break;
-        }
     }
     Ok(())
 }
@@ -215,8 +214,11 @@ fn serve_with(desk: &Arc<Desk>, threads: u32) -> io::Result<()> {
             desk.begin(frame.id);
             let _ = sender.send(frame);
         }
-        if desk.link.is_draining() {
-            break;
+    }
+    // No more requests; but pings, and cancels, until the last one is answered.
+    while desk.link.is_draining() && !desk.calls().is_empty() {
+        for event in desk.link.glance(PATIENCE)?.unwrap_or_default() {
+            desk.note(event)?;
         }
     }
     if desk.link.is_draining() {
@@ -227,6 +229,12 @@ fn serve_with(desk: &Arc<Desk>, threads: u32) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Between two looks at whether all is answered.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// How much of a text for the log goes out, in bytes.
+const LOGGED: usize = 8000;
 
 /// What all threads of a worker share.
 struct Desk {
@@ -247,9 +255,7 @@ impl Desk {
                 for (_, cancelled) in &*calls {
                     cancelled.store(true, Ordering::Relaxed);
                 }
-                if calls.is_empty() {
-                    self.link.drain();
-                }
+                self.link.drain();
             }
             Event::Request(_) | Event::Drain => {}
         }
@@ -257,7 +263,10 @@ impl Desk {
     }
 
     fn begin(&self, id: u64) {
-        self.calls().push((id, Arc::default()));
+        let mut calls = self.calls();
+        if !calls.iter().any(|(known, _)| *known == id) {
+            calls.push((id, Arc::default()));
+        }
     }
 
     fn cancel(&self, id: u64) {
@@ -281,25 +290,33 @@ impl Desk {
     fn run(self: &Arc<Self>, frame: &Frame) -> io::Result<()> {
         let id = frame.id;
         let result = self.call(frame);
-        self.calls().retain(|(known, _)| *known != id);
         let answer = match result {
             Ok(body) => Frame::new(Kind::Result, id).body(body.format, body.bytes),
             Err(error) => Frame::new(Kind::Error, id).header(to_header(&error.shortened())),
         };
-        match self.link.send(&answer) {
+        let sent = match self.link.send(&answer) {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                let error = RemoteError::new("TooLong", error.to_string());
-                self.link
-                    .send(&Frame::new(Kind::Error, id).header(to_header(&error)))
+                let error = RemoteError::new(RemoteError::TOO_LONG, error.to_string());
+                let frame = Frame::new(Kind::Error, id).header(to_header(&error));
+                self.link.send(&frame)
             }
             sent => sent,
-        }
+        };
+        // Known until it is answered, so that a drain waits for it.
+        self.calls().retain(|(known, _)| *known != id);
+        sent
     }
 
     fn call(self: &Arc<Self>, frame: &Frame) -> Result<Body, RemoteError> {
         let request: Request<'_> = header_of(frame).map_err(|error| remote_error(&error))?;
         let method = self.methods.get(&request.method)?;
         let cancelled = self.cancelled(frame.id).unwrap_or_default();
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(RemoteError::new(
+                RemoteError::CANCELLED,
+                "nobody waits for it",
+            ));
+        }
         let wait = request.deadline_ms.map(Duration::from_millis);
         let job = Job {
             id: frame.id,
@@ -408,7 +425,8 @@ impl Job {
 
     /// Adds a record to the host's log.
     pub fn log(&self, level: Level, message: impl Into<String>) {
-        let message = message.into();
+        let mut message = message.into();
+        cut(&mut message, LOGGED);
         let header = to_header(&LogRecord { level, message });
         let _ = self
             .desk
@@ -418,7 +436,8 @@ impl Job {
 
     /// Asks to be replaced when this call is answered.
     pub fn retire(&self, reason: impl Into<String>) {
-        let reason = reason.into();
+        let mut reason = reason.into();
+        cut(&mut reason, LOGGED);
         let header = to_header(&Retire { reason });
         let _ = self
             .desk

@@ -24,6 +24,7 @@ const NOTHING = Buffer.alloc(0);
 const jobs = new Map();
 let methods = {};
 let draining = false;
+let maxBody = MAX_BODY;
 let reader;
 let writer;
 
@@ -32,11 +33,11 @@ const poolWorker = {
   config: undefined,
   /** Adds a record to the host's log: debug, info, warning or error. */
   log(message, level = 'info') {
-    send(LOG, 0, JSON_BODY, { level, message: String(message).slice(0, 8000) });
+    send(LOG, 0, JSON_BODY, { level: text(level, 20), message: text(message, 8000) });
   },
   /** Asks to be replaced when the calls in flight are answered. */
   retire(reason = '') {
-    send(RETIRE, 0, JSON_BODY, { reason: String(reason).slice(0, 1000) });
+    send(RETIRE, 0, JSON_BODY, { reason: text(reason, 1000) });
   },
 };
 globalThis.poolWorker = poolWorker;
@@ -45,6 +46,8 @@ globalThis.poolWorker = poolWorker;
 class Job {
   #abort;
   cancelled = false;
+  /** Answered: what would come after that would be the worker's end. */
+  done = false;
 
   constructor(id, header) {
     this.id = id;
@@ -67,27 +70,48 @@ class Job {
 
   /** Tells the caller how far it is. */
   progress(value) {
-    send(PROGRESS, this.id, ...encoded(value));
+    if (!this.done) send(PROGRESS, this.id, ...encoded(value));
   }
 
   /** Sends a part of the result. Resolves when there is room for more. */
   chunk(value) {
     const [format, , body] = encoded(value);
-    if (send(CHUNK, this.id, format, undefined, body)) return Promise.resolve();
+    if (this.done || send(CHUNK, this.id, format, undefined, body)) return Promise.resolve();
     return new Promise((resolve) => writer.once('drain', resolve));
   }
 
   /** Adds a record to the host's log. */
   log(message, level = 'info') {
-    send(LOG, this.id, JSON_BODY, { level, message: String(message).slice(0, 8000) });
+    send(LOG, this.id, JSON_BODY, { level: text(level, 20), message: text(message, 8000) });
   }
 }
 
-function encoded(value) {
-  if (ArrayBuffer.isView(value)) {
-    return [RAW, undefined, Buffer.from(value.buffer, value.byteOffset, value.byteLength)];
+/** Of anything, whatever it does when it is asked for its text; half a character is no JSON. */
+function text(value, most) {
+  let all;
+  try {
+    all = String(value);
+  } catch {
+    all = 'something without a text';
   }
-  return [JSON_BODY, undefined, value === undefined ? NOTHING : Buffer.from(JSON.stringify(value) ?? '')];
+  return all.slice(0, most).replace(/\p{Surrogate}/gu, '\ufffd');
+}
+
+/** The format, no header, and the bytes of a body, which the host accepts. */
+function encoded(value) {
+  let [format, body] = [JSON_BODY, NOTHING];
+  if (ArrayBuffer.isView(value)) {
+    [format, body] = [RAW, Buffer.from(value.buffer, value.byteOffset, value.byteLength)];
+  } else if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) {
+    [format, body] = [RAW, Buffer.from(value)];
+  } else if (value !== undefined) {
+    body = Buffer.from(JSON.stringify(value) ?? '');
+  }
+  if (body.length > maxBody) {
+    const error = new RangeError(`${body.length} bytes, where the host accepts ${maxBody}`);
+    throw Object.assign(error, { poolWorkerType: 'TooLong' });
+  }
+  return [format, undefined, body];
 }
 
 function send(kind, id, format = JSON_BODY, header = undefined, body = NOTHING) {
@@ -169,19 +193,23 @@ class Frames {
   }
 }
 
+/** Of anything that was thrown: it may throw itself when it is looked at. */
 function errorHeader(error) {
-  const isError = error instanceof Error;
-  const header = {
-    type: error?.poolWorkerType ?? (isError ? error.name : typeof error),
-    message: String(isError ? error.message : error).slice(0, 2000),
-  };
-  if (isError && error.stack) header.traceback = error.stack.slice(0, 8000);
-  if (error?.retryable) header.retryable = true;
-  const cause = [];
-  for (let next = error?.cause; next !== undefined && cause.length < 8; next = next?.cause) {
-    cause.push({ type: next?.name ?? typeof next, message: String(next?.message ?? next).slice(0, 500) });
+  const header = { type: typeof error, message: 'something that cannot be shown' };
+  try {
+    const isError = error instanceof Error;
+    header.message = text(isError ? error.message : error, 2000);
+    header.type = text(error?.poolWorkerType ?? (isError ? error.name : typeof error), 200);
+    if (isError && error.stack) header.traceback = text(error.stack, 8000);
+    if (error?.retryable) header.retryable = true;
+    const cause = [];
+    for (let next = error?.cause; next !== undefined && cause.length < 8; next = next?.cause) {
+      cause.push({ type: text(next?.name ?? typeof next, 200), message: text(next?.message ?? next, 500) });
+    }
+    if (cause.length > 0) header.cause = cause;
+  } catch {
+    // What is there so far will do.
   }
-  if (cause.length > 0) header.cause = cause;
   return header;
 }
 
@@ -201,9 +229,18 @@ async function sendAll(job, generator) {
   }
 }
 
+function requestHeader(frame) {
+  try {
+    return Object(JSON.parse(frame.header.toString()));
+  } catch {
+    return {};
+  }
+}
+
 async function run(frame) {
-  const job = new Job(frame.id, JSON.parse(frame.header.toString()));
+  const job = new Job(frame.id, requestHeader(frame));
   jobs.set(job.id, job);
+  let answer;
   try {
     const method = Object.hasOwn(methods, job.method) ? methods[job.method] : undefined;
     if (method === undefined) {
@@ -216,14 +253,20 @@ async function run(frame) {
     let result = method(argument, job);
     if (typeof result?.then === 'function') result = await result;
     if (typeof result?.next === 'function') result = await sendAll(job, result);
-    send(RESULT, job.id, ...encoded(result));
+    answer = [RESULT, job.id, ...encoded(result)];
   } catch (error) {
-    const aborted = job.cancelled && error?.name === 'AbortError';
-    send(ERROR, job.id, JSON_BODY, errorHeader(aborted ? cancelledError() : error));
-  } finally {
-    jobs.delete(job.id);
-    if (draining && jobs.size === 0) end(0);
+    let aborted = false;
+    try {
+      aborted = job.cancelled && error?.name === 'AbortError';
+    } catch {
+      // Of an error that throws when it is looked at.
+    }
+    answer = [ERROR, job.id, JSON_BODY, errorHeader(aborted ? cancelledError() : error)];
   }
+  job.done = true;
+  send(...answer);
+  jobs.delete(job.id);
+  if (draining && jobs.size === 0) end(0);
 }
 
 /** When what was written is on its way. */
@@ -276,6 +319,7 @@ function greet() {
 async function init(frame) {
   if (frame.kind === SHUTDOWN || frame.kind === DRAIN) return end(0);
   if (frame.kind !== INIT) throw new Error(`a frame of kind ${frame.kind} before the init`);
+  maxBody = JSON.parse(frame.header.toString()).max_body ?? MAX_BODY;
   if (frame.body.length > 0) poolWorker.config = JSON.parse(frame.body.toString());
   const [, self, script, ...rest] = process.argv;
   process.argv = [process.argv[0], script, ...rest];
@@ -308,6 +352,8 @@ function open() {
 
 function main() {
   open();
+  // Of one call, and no reason to lose all the others.
+  process.on('unhandledRejection', (error) => console.error('unhandled rejection:', error));
   const frames = new Frames();
   let greeted = false;
   const fail = (error) => {
@@ -329,7 +375,7 @@ function main() {
     }
   });
   // The host is gone, or has had enough.
-  reader.on('end', () => process.exit(jobs.size > 0 ? 1 : 0));
+  reader.on('end', () => process.exit(jobs.size > 0 && !draining ? 1 : 0));
   for (const channel of new Set([reader, writer])) channel.on('error', fail);
   greet();
 }

@@ -8,6 +8,7 @@ The thread that runs the methods reads the channel itself while it has nothing t
 double a small round trip. During a call that lasts, the attendant reads.
 """
 
+import atexit
 import errno
 import functools
 import importlib
@@ -23,7 +24,10 @@ import threading
 import time
 import traceback
 
-__all__ = ["method", "config", "job", "progress", "chunk", "log", "cancelled", "check_cancelled", "retire", "serve", "Cancelled"]
+__all__ = [
+    "method", "config", "job", "progress", "chunk", "log", "cancelled", "check_cancelled", "retire", "serve",
+    "Cancelled", "TooLong",
+]
 
 VERSION = 1
 MAGIC = b"PW1\0"
@@ -50,6 +54,10 @@ class Cancelled(Exception):
     """Nobody waits for the answer any more."""
 
 
+class TooLong(Exception):
+    """A result, or a part of one, is longer than the host accepts."""
+
+
 class ProtocolError(Exception):
     """What comes by the channel is not what should."""
 
@@ -69,26 +77,26 @@ def method(function=None, *, name=None, spread=False):
 
 
 def job():
-    """The call that this thread answers, with `id`, `method`, `trace`, `deadline` (of time.monotonic, or None) and
-    `cancelled`; None outside of calls."""
+    """The call that this thread answers, with `id`, `method`, `trace`, `deadline` (of time.monotonic, or None),
+    `cancelled`, and progress(), chunk(), log() and check_cancelled(); None outside of calls, and in threads that a method
+    has started: give it to them."""
     return getattr(_local, "job", None)
 
 
 def progress(value):
     """Tells the caller how far the call is."""
-    _send_for_job(PROGRESS, *_encoded(value))
+    _current("progress").progress(value)
 
 
 def chunk(value):
     """Sends a part of the result. A method that is a generator does so with each value that it yields."""
-    _send_for_job(CHUNK, *_encoded(value))
+    _current("chunk").chunk(value)
 
 
 def log(message, level="info"):
     """Adds a record to the host's log: debug, info, warning or error."""
     current = job()
-    header = _json({"level": level, "message": str(message)[:8000]})
-    _worker.link.send(LOG, current.id if current else 0, header=header)
+    _log(current.id if current else 0, message, level)
 
 
 def cancelled():
@@ -105,7 +113,20 @@ def check_cancelled():
 
 def retire(reason=""):
     """Asks to be replaced when the current call is answered."""
-    _worker.link.send(RETIRE, 0, header=_json({"reason": str(reason)[:1000]}))
+    if _worker is not None:
+        _worker.link.send(RETIRE, 0, header=_json({"reason": _text(reason, 1000)}))
+
+
+def _current(what):
+    current = job()
+    if current is None:
+        raise RuntimeError("%s() outside of a call: in a thread of your own, use that of the call's job()" % what)
+    return current
+
+
+def _log(id, message, level):
+    if _worker is not None:
+        _worker.link.send(LOG, id, header=_json({"level": _text(level, 20), "message": _text(message, 8000)}))
 
 
 def serve(concurrency=1024):
@@ -161,22 +182,34 @@ def _tolist(value):
     raise TypeError("a result of type %s is neither JSON nor bytes" % type(value).__name__)
 
 
-_json_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=_tolist)
+_json_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_tolist)
 
 
 def _json(value):
-    return _json_encoder.encode(value).encode("utf-8", "backslashreplace")
+    return _json_encoder.encode(value).encode("utf-8", "replace")
+
+
+def _text(value, most):
+    """Of anything, whatever it does when it is asked for its text."""
+    try:
+        text = str(value)[:most]
+    except Exception as error:
+        text = "<its text fails with %s>" % type(error).__name__
+    # Half a character is no JSON.
+    return text.encode("utf-8", "replace").decode()
 
 
 def _encoded(value):
-    """The format and the bytes of a body."""
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return RAW, value
-    return JSON, _json(value)
-
-
-def _send_for_job(kind, format, body):
-    _worker.link.send(kind, job().id, format=format, body=body)
+    """The format and the bytes of a body, which the host accepts."""
+    if isinstance(value, (bytes, bytearray)):
+        format, body = RAW, value
+    elif isinstance(value, memoryview):
+        format, body = RAW, value.cast("B") if value.c_contiguous else value.tobytes()
+    else:
+        format, body = JSON, _json(value)
+    if len(body) > _worker.max_body:
+        raise TooLong("%d bytes, where the host accepts %d" % (len(body), _worker.max_body))
+    return format, body
 
 
 # The channel.
@@ -196,8 +229,6 @@ class _Link:
         self.end = 0
 
     def send(self, kind, id, format=JSON, header=b"", body=b""):
-        if not isinstance(body, bytes):
-            body = memoryview(body).cast("B")
         head = HEAD.pack(MAGIC, kind, format, 0, id, len(header), len(body))
         with self.writing:
             if len(body) <= COPIED:
@@ -298,7 +329,10 @@ class _Link:
         return bool(poll.poll(seconds * 1000))
 
     def abandon(self):
-        """In a child that was forked: it is not its channel."""
+        """In a child that was forked: it is not its channel, and nobody there gives back what was locked."""
+        global _worker
+        _worker = None
+        self.reading, self.writing = threading.Lock(), threading.Lock()
         for end in {self.reader, self.writer}:
             try:
                 end.close()
@@ -350,15 +384,38 @@ def _open_link():
 
 
 class _Job:
-    __slots__ = ("id", "method", "trace", "deadline", "cancelled")
+    __slots__ = ("id", "method", "trace", "deadline", "cancelled", "is_done")
 
     def __init__(self, id, header):
+        self.is_done = False
         self.id = id
         self.method = header.get("method")
         self.trace = header.get("trace")
         milliseconds = header.get("deadline_ms")
         self.deadline = None if milliseconds is None else time.monotonic() + milliseconds / 1000
         self.cancelled = False
+
+    def progress(self, value):
+        self._send(PROGRESS, value)
+
+    def chunk(self, value):
+        self._send(CHUNK, value)
+
+    def log(self, message, level="info"):
+        _log(self.id, message, level)
+
+    def check_cancelled(self):
+        if self.cancelled:
+            raise Cancelled("nobody waits for it")
+
+    def _send(self, kind, value):
+        # After the answer it would be the worker's end; and in a forked child there is no channel.
+        if _worker is None:
+            return
+        format, body = _encoded(value)
+        with _worker.answering:
+            if not self.is_done:
+                _worker.link.send(kind, self.id, format=format, body=body)
 
 
 class _Worker:
@@ -369,6 +426,9 @@ class _Worker:
         self.jobs = {}
         self.later = []
         self.draining = False
+        self.max_body = MAX_BODY
+        # Between an answer and what comes before it.
+        self.answering = threading.Lock()
         self.concurrency = concurrency
 
     def greet(self):
@@ -393,7 +453,9 @@ class _Worker:
         kind, _, _, header, body = frame
         if kind != INIT:
             raise ProtocolError("a frame of kind %d before the init" % kind)
-        self.concurrency = min(self.concurrency, json.loads(header)["concurrency"])
+        init = json.loads(header)
+        self.concurrency = min(self.concurrency, init["concurrency"])
+        self.max_body = min(init.get("max_body", MAX_BODY), 0xFFFFFFFF)
         config = json.loads(body) if body else None
 
     def ready(self):
@@ -408,9 +470,14 @@ class _Worker:
         attendant = _Attendant(self)
         attendant.start()
         link, reading = self.link, self.link.reading
-        while not self.draining:
+        while True:
             with reading:
-                frame = self.later.pop(0) if self.later else link.receive()
+                if self.later:
+                    frame = self.later.pop(0)
+                elif self.draining:
+                    return
+                else:
+                    frame = link.receive()
             if frame is None:
                 return
             if frame[0] != REQUEST:
@@ -427,28 +494,27 @@ class _Worker:
 
         def work():
             while True:
-                frame = requests.get()
-                if frame is None:
-                    return
-                self.run(frame)
+                try:
+                    self.run(requests.get())
+                except BaseException:
+                    traceback.print_exc()
+                    os._exit(1)
+                if self.draining and not self.jobs:
+                    _end(0)
 
         threads = [threading.Thread(target=work, daemon=True) for _ in range(self.concurrency)]
         for thread in threads:
             thread.start()
-        while not self.draining:
+        while not self.draining or self.jobs:
             with self.link.reading:
                 frame = self.link.receive()
             if frame is None:
                 return
-            if frame[0] == REQUEST:
-                self._begin(frame)
-                requests.put(frame)
-            else:
+            if frame[0] != REQUEST:
                 self.note(frame)
-        for _ in threads:
-            requests.put(None)
-        for thread in threads:
-            thread.join()
+            elif not self.draining:
+                self.begin(frame)
+                requests.put(frame)
 
     def note(self, frame):
         """Does what a frame asks for that is no request."""
@@ -468,17 +534,24 @@ class _Worker:
         else:
             raise ProtocolError("an unexpected frame of kind %d" % kind)
 
-    def _begin(self, frame):
+    def begin(self, frame):
         _, id, _, header, _ = frame
-        current = self.jobs[id] = _Job(id, json.loads(header))
+        try:
+            header = json.loads(header)
+        except ValueError:
+            header = {}
+        current = self.jobs[id] = _Job(id, header if isinstance(header, dict) else {})
         return current
 
     def run(self, frame):
         """Runs a call to its answer."""
         _, id, format, _, body = frame
+        current = self.jobs.get(id) or self.begin(frame)
+        header = None
         try:
-            current = self.jobs.get(id) or self._begin(frame)
             _local.job = current
+            if current.cancelled:
+                raise Cancelled("nobody waits for it")
             function = _methods.get(current.method)
             if function is None:
                 known = ", ".join(sorted(_methods))
@@ -489,18 +562,20 @@ class _Worker:
             if inspect.isgenerator(result):
                 result = _send_all(result)
             answer = _encoded(result)
-            if len(answer[1]) > 0xFFFFFFFF:
-                raise ValueError("a result of %d bytes is too long" % len(answer[1]))
-        except Exception as error:
-            answer = None
+        except SystemExit as exit:
+            # It means the process, on whichever thread it is raised.
+            _end(exit.code if isinstance(exit.code, int) else 0 if exit.code is None else 1)
+        except BaseException as error:
             header = _error_header(error)
-        finally:
-            _local.job = None
-            self.jobs.pop(id, None)
-        if answer is None:
+        _local.job = None
+        with self.answering:
+            current.is_done = True
+        # Known until it is answered, so that a drain waits for it.
+        if header is not None:
             self.link.send(ERROR, id, header=header)
         else:
             self.link.send(RESULT, id, format=answer[0], body=answer[1])
+        self.jobs.pop(id, None)
 
 
 class _UnknownMethod(Exception):
@@ -509,18 +584,19 @@ class _UnknownMethod(Exception):
 
 def _send_all(generator):
     """Each value that it yields as a chunk; what it returns is the result."""
+    current = job()
     while True:
         try:
             value = next(generator)
         except StopIteration as end:
             return end.value
-        chunk(value)
-        if cancelled():
+        current.chunk(value)
+        if current.cancelled:
             generator.close()
             raise Cancelled("nobody waits for it")
 
 
-_NAMES = {Cancelled: "Cancelled", _UnknownMethod: "UnknownMethod"}
+_NAMES = {Cancelled: "Cancelled", TooLong: "TooLong", _UnknownMethod: "UnknownMethod"}
 
 
 def _name(error):
@@ -533,15 +609,18 @@ def _name(error):
 def _error_header(error):
     causes, cause = [], _cause(error)
     while cause is not None and len(causes) < 8:
-        causes.append({"type": _name(cause), "message": str(cause)[:500]})
+        causes.append({"type": _text(_name(cause), 200), "message": _text(cause, 500)})
         cause = _cause(cause)
-    header = {"type": _name(error), "message": str(error)[:2000]}
+    header = {"type": _text(_name(error), 200), "message": _text(error, 2000)}
     if causes:
         header["cause"] = causes
     if getattr(error, "retryable", False):
         header["retryable"] = True
-    lines = traceback.format_exception(type(error), error, error.__traceback__)
-    encoded = _json(dict(header, traceback="".join(lines)[-20000:]))
+    try:
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+    except Exception:
+        lines = traceback.format_tb(error.__traceback__)
+    encoded = _json(dict(header, traceback=_text("".join(lines)[-20000:], 20000)))
     return encoded if len(encoded) <= MAX_HEADER else _json(header)
 
 
@@ -598,8 +677,8 @@ class _Attendant(threading.Thread):
                 if self.call != call:
                     return
                 if not is_buffered and link.wait(0) and not link.fill():
-                    # Nobody is there to answer to.
-                    os._exit(1)
+                    # Nobody is there to answer to; or the host has said that it goes.
+                    _end(0 if self.worker.draining else 1)
                 is_buffered = False
                 self._take_apart(link)
             except Exception:
@@ -611,6 +690,8 @@ class _Attendant(threading.Thread):
     def _take_apart(self, link):
         for frame in iter(link.buffered, None):
             if frame[0] == REQUEST:
+                # It can be cancelled from now on.
+                self.worker.begin(frame)
                 self.worker.later.append(frame)
             else:
                 self.worker.note(frame)
@@ -635,11 +716,15 @@ def _load(arguments):
         path = os.path.abspath(arguments[0])
         sys.path.insert(0, os.path.dirname(path))
         sys.argv = list(arguments)
-        spec = importlib.util.spec_from_file_location("__worker__", path)
+        # By its own name: a process that is started anew by multiprocessing imports it by that.
+        name = os.path.splitext(os.path.basename(path))[0]
+        if name in sys.modules:
+            name = "__worker__"
+        spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             raise ImportError("%s is not a Python script" % path)
         module = importlib.util.module_from_spec(spec)
-        sys.modules["__worker__"] = module
+        sys.modules[name] = module
         spec.loader.exec_module(module)
     if not _methods:
         for name, value in vars(module).items():
@@ -650,9 +735,21 @@ def _load(arguments):
         raise ImportError("%s has no public function, and marks none as a method" % arguments[-1])
 
 
+# Scripts import this module by its name, and mean this one.
+sys.modules["pool_worker"] = sys.modules[__name__]
+
+
+def _end(code):
+    """Ends the process, whatever threads it has."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
+    os._exit(code & 0xFF)
+
+
 def _main():
-    # Scripts import this module by its name, and mean this one.
-    sys.modules["pool_worker"] = sys.modules["__main__"]
     if len(sys.argv) < 2:
         raise SystemExit("usage: pool_worker.py SCRIPT [ARGUMENT...] | -m MODULE [ARGUMENT...]")
     # Not its own directory: nothing else in it is meant to be imported.
@@ -665,6 +762,9 @@ def _main():
         traceback.print_exc()
         raise SystemExit(1)
     _worker.ready()
+    # What the script wants at its end, and then the end, even if a thread of its own goes on.
+    atexit._run_exitfuncs()
+    _end(0)
 
 
 if __name__ == "__main__":

@@ -215,6 +215,59 @@ async fn one_process_answers_several_calls_at_once() {
     assert!(status.size <= 8, "{status}");
 }
 
+/// A stream whose consumer does something else meanwhile does not keep the others from their answers.
+#[tokio::test]
+async fn a_call_within_another_ones_events_is_answered() {
+    let pool = rust_with(2).size(1).build().await.expect("valid");
+    let mut events = pool.call::<u32>("count", &20).events();
+    let mut seen = 0;
+    while let Some(event) = events.next().await {
+        if matches!(event, CallEvent::Progress(_)) {
+            let doubled = pool.call::<u64>("double", &seen).deadline(PATIENCE).await;
+            assert_eq!(doubled.expect("an answer"), seen * 2);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 20);
+}
+
+/// What finds no room in the channel goes out though another call was there first.
+#[tokio::test]
+async fn a_long_request_goes_out_beside_a_call_that_waits() {
+    let pool = rust_with(2).size(1).build().await.expect("valid");
+    let waiting = pool.clone();
+    let waiting = tokio::spawn(async move { waiting.call::<f64>("sleep", &60.0).await });
+    while pool.status().in_use == 0 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..3 {
+        let body = bytes(4 << 20);
+        let echo = tokio::time::timeout(
+            PATIENCE,
+            pool.call_raw("echo", body.bytes().clone()).into_future(),
+        );
+        assert!(echo.await.expect("in time").expect("an answer") == body);
+    }
+    waiting.abort();
+}
+
+/// It is refused in the worker, which lives.
+#[tokio::test]
+async fn a_result_that_is_too_long_is_an_error_of_the_call() {
+    let pool = rust()
+        .size(1)
+        .max_body(100_000)
+        .build()
+        .await
+        .expect("valid");
+    let error = pool
+        .call_raw("echo", vec![7; 100_001])
+        .await
+        .expect_err("too long");
+    assert_eq!(error.remote().expect("remote").kind, "TooLong");
+    assert!(pool.call_raw("echo", vec![7; 100_000]).await.is_ok());
+}
+
 /// The next user of a worker may be in another runtime.
 #[test]
 fn workers_outlive_the_runtime_that_used_them() {

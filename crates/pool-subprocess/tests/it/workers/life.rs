@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use pool_subprocess::BuildError;
-use pool_subprocess::worker::{Builder, CallError, WorkerBuildError, WorkerPool};
+use pool_subprocess::worker::{Builder, CallError, Transport, WorkerBuildError, WorkerPool};
 
 use super::{PATIENCE, rust, rust_with};
 
@@ -163,6 +163,65 @@ async fn refresh_replaces_all() {
     drop(busy);
     for _ in 0..4 {
         assert_ne!(pid(&pool).await, first);
+    }
+}
+
+/// Though there is always somebody in it.
+#[tokio::test]
+async fn refresh_replaces_a_shared_worker_under_load() {
+    let pool = rust_with(2).size(1).build().await.expect("valid");
+    let first = pid(&pool).await;
+    let mut busy = pool.worker().await.expect("a worker");
+    let _: u32 = busy.call("pid", &()).await.expect("an answer");
+    let _ = pool.refresh();
+    let waits = pool.clone();
+    let waits = tokio::spawn(async move { pid(&waits).await });
+    let _: u32 = busy.call("pid", &()).await.expect("an answer");
+    drop(busy);
+    assert_ne!(waits.await.expect("no panic"), first);
+}
+
+/// A boot is not waited for that nobody needs any more.
+#[tokio::test]
+async fn a_drain_ends_the_boots() {
+    let command = crate::puppets::puppet(["sleep", "60"]);
+    let pool = WorkerPool::builder(command)
+        .size(1)
+        .build()
+        .await
+        .expect("valid");
+    let call = pool.clone();
+    let call = tokio::spawn(async move { call.call::<()>("anything", &()).await });
+    until("it boots", async || {
+        (pool.status().creating == 1).then_some(())
+    })
+    .await;
+    let begun = Instant::now();
+    pool.drain(PATIENCE).await.expect("nobody has a worker");
+    assert!(begun.elapsed() < PATIENCE / 2);
+    assert!(call.await.expect("no panic").is_err());
+}
+
+#[tokio::test]
+async fn a_setting_out_of_its_range_is_named() {
+    let builders = [
+        (
+            rust().concurrency(0),
+            "concurrency is 0: expected 1 or more",
+        ),
+        (
+            rust().ping_every(Duration::ZERO),
+            "ping_every is 0ns: expected 1 ms or more",
+        ),
+        (rust().jitter(f64::NAN), "jitter is NaN: expected 0 to 1"),
+        (
+            WorkerPool::node("x.mjs").transport(Transport::Stdio),
+            "transport is Stdio: expected Channel, for Node",
+        ),
+    ];
+    for (builder, text) in builders {
+        let error = builder.build().await.expect_err(text);
+        assert_eq!(error.to_string(), text);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Workers in other languages: real interpreters, with the worker's side that the crate brings along.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use pool_subprocess::Command;
 use pool_subprocess::worker::{
@@ -227,6 +228,107 @@ async fn several_calls_at_once_in_each_language() {
         }
         pool.drain(PATIENCE).await.expect(language);
     }
+}
+
+/// Each is an error of its call, and not the worker's end.
+#[tokio::test]
+async fn what_is_hard_to_send_is_an_error_of_the_call() {
+    let odd = [
+        "unspeakable",
+        "surrogate",
+        "long name",
+        "generator exit",
+        "nan",
+        "cycle",
+        "object",
+        "log level",
+    ];
+    for concurrency in [1, 4] {
+        for (language, builder) in languages() {
+            let pool = builder
+                .concurrency(concurrency)
+                .build()
+                .await
+                .expect(language);
+            let first: u32 = pool.call("pid", &()).await.expect(language);
+            for what in odd {
+                let call = pool.call::<()>("odd", what).deadline(PATIENCE);
+                let error = call.await.expect_err(what);
+                assert!(error.remote().is_some(), "{language}: {what}: {error:?}");
+            }
+            let bytes = pool.call_raw("odd", &b"bytes"[..]).await.expect(language);
+            assert_eq!(&bytes.bytes()[..], b"ace", "{language}");
+            for _ in 0..3 {
+                let late: String = pool
+                    .call("late", &())
+                    .deadline(PATIENCE)
+                    .await
+                    .expect(language);
+                assert_eq!(late, "done", "{language}");
+            }
+            let last: u32 = pool.call("pid", &()).await.expect(language);
+            assert_eq!(first, last, "{language}");
+        }
+    }
+}
+
+/// It may run again without an end; that it is the worker's is told to the caller.
+#[tokio::test]
+async fn a_script_that_exits_is_a_worker_that_is_lost() {
+    for concurrency in [1, 4] {
+        for (language, builder) in languages() {
+            let pool = builder
+                .concurrency(concurrency)
+                .build()
+                .await
+                .expect(language);
+            let error = pool
+                .call::<()>("leave", &3)
+                .deadline(PATIENCE)
+                .await
+                .expect_err(language);
+            let text = format!("{error:?}");
+            assert!(
+                error.is_lost() && text.contains("Code(3)"),
+                "{language}: {text}"
+            );
+        }
+    }
+}
+
+/// Neither its answer nor its deadline waits for what it prints.
+#[tokio::test]
+async fn a_worker_that_prints_and_prints_has_a_deadline_all_the_same() {
+    let Some((language, builder)) = languages().into_iter().find(|(name, _)| *name == "python")
+    else {
+        return;
+    };
+    let pool = builder.build().await.expect(language);
+    let mut events = pool
+        .call::<()>("spam", &())
+        .deadline(Duration::from_millis(300))
+        .events();
+    let end = loop {
+        if let CallEvent::Ended(end) = events.next().await.expect("an end") {
+            break end;
+        }
+        // Slower than it prints.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    };
+    assert!(end.is_err_and(|error| error.is_timeout()));
+}
+
+#[tokio::test]
+async fn a_python_worker_may_have_processes_of_its_own() {
+    let Some((language, builder)) = languages().into_iter().find(|(name, _)| *name == "python")
+    else {
+        return;
+    };
+    let pool = builder.build().await.expect(language);
+    let call = pool
+        .call::<Vec<u32>>("map_doubled", &[1, 2, 3])
+        .deadline(PATIENCE);
+    assert_eq!(call.await.expect(language), [2, 4, 6]);
 }
 
 /// Any command will do that brings the worker's side itself.
