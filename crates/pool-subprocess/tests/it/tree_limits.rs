@@ -58,6 +58,34 @@ async fn a_tree_beyond_its_memory_is_killed_as_a_whole() {
     assert!(outcome.is_success(), "{outcome:?}");
 }
 
+/// The call fails and says why; the next worker has the limit as well.
+#[cfg(feature = "worker")]
+#[tokio::test]
+async fn a_worker_beyond_its_memory_is_lost_and_told() {
+    use pool_subprocess::worker::CallError;
+
+    let limits = ResourceLimits::new().memory(100 * MIB);
+    let workers = crate::workers::rust()
+        .size(1)
+        .command(|command| command.limits(limits));
+    let workers = workers.build().await.expect("valid");
+    let is_known = workers.containment().limits_tree_memory;
+    for _ in 0..2 {
+        let fits: usize = workers.call("eat", &(10 * MIB)).await.expect("an answer");
+        assert_eq!(fits as u64, 10 * MIB);
+        let error = workers.call::<usize>("eat", &(300 * MIB)).await;
+        let Err(CallError::Lost { source, .. }) = error else {
+            panic!("{error:?}");
+        };
+        let outcome = source.ended.as_ref().expect("it has ended");
+        if is_known {
+            assert_eq!(outcome.limit_hit(), Some(LimitHit::Memory), "{outcome:?}");
+        } else {
+            skipped("the controller is not at hand: the worker has ended by itself");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_most_memory_of_a_tree_is_its_own() {
     let Some(pool) = pool(|containment| containment.limits_tree_memory) else {
