@@ -44,6 +44,8 @@ struct State {
     waiting: Vec<Waiting>,
     /// Who is told that something has come, where several wait for it.
     crowd: Arc<Crowd>,
+    /// To be dropped without the lock: with one a task may go, and its calls with it.
+    stale: Vec<Waker>,
     next_id: u64,
     /// Nothing was sent after the last request.
     is_request_last: bool,
@@ -94,6 +96,7 @@ impl Connection {
                 scratch: BytesMut::new(),
                 waiting: Vec::new(),
                 crowd: Arc::default(),
+                stale: Vec::new(),
                 next_id: 1,
                 is_request_last: false,
                 lost: None,
@@ -248,7 +251,9 @@ impl Connection {
     /// Gives the lock back, then tells everybody but this call, and the log.
     fn release(&self, mut state: MutexGuard<'_, State>, but: u64) {
         let (woken, logs) = (state.take_wakers(but), std::mem::take(&mut state.logs));
+        let stale = std::mem::take(&mut state.stale);
         drop(state);
+        drop(stale);
         woken.into_iter().for_each(Waker::wake);
         for (call, record) in logs {
             self.journal.record(call, &record);
@@ -306,10 +311,13 @@ impl State {
             }
             match &mut waiting.waker {
                 Some(waker) if waker.will_wake(cx.waker()) => {}
-                waker => *waker = Some(cx.waker().clone()),
+                waker => self.stale.extend(waker.replace(cx.waker().clone())),
             }
             // Whoever is told that something has come may be one that nobody polls: with several, all are told.
-            let crowd = (self.waiting.len() > 1).then(|| self.crowd.of(&self.waiting));
+            let crowd = (self.waiting.len() > 1).then(|| {
+                self.stale.extend(self.crowd.gather(&self.waiting));
+                Waker::from(Arc::clone(&self.crowd))
+            });
             let mut cx = crowd
                 .as_ref()
                 .map_or_else(|| Context::from_waker(cx.waker()), Context::from_waker);

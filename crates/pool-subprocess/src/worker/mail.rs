@@ -65,12 +65,10 @@ impl Mail {
 pub(crate) struct Crowd(Mutex<Vec<Waker>>);
 
 impl Crowd {
-    /// Of those who wait now.
-    pub(crate) fn of(self: &Arc<Self>, waiting: &[Waiting]) -> Waker {
+    /// Those who wait now, instead of these.
+    pub(crate) fn gather(&self, waiting: &[Waiting]) -> Vec<Waker> {
         let wakers = waiting.iter().filter_map(|waiting| waiting.waker.clone());
-        let old = std::mem::replace(&mut *self.wakers(), wakers.collect());
-        drop(old);
-        Waker::from(Arc::clone(self))
+        std::mem::replace(&mut *self.wakers(), wakers.collect())
     }
 
     fn wakers(&self) -> MutexGuard<'_, Vec<Waker>> {
