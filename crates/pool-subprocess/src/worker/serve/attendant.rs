@@ -13,7 +13,6 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::Desk;
-use super::link::Event;
 
 /// How long a call has the worker to itself.
 const TICK: Duration = Duration::from_millis(50);
@@ -86,14 +85,11 @@ impl Shared {
 
     fn read_during(&self, call: u64, desk: &Desk) {
         while self.call.load(Ordering::SeqCst) == call {
-            match desk.link.glance(TICK) {
+            // A request can be cancelled from now on.
+            match desk.link.glance(TICK, |request| desk.begin(request.id)) {
                 Ok(Some(events)) => {
                     for event in events {
-                        if let Ok(Event::Request(frame)) = desk.note(event) {
-                            // It can be cancelled from now on.
-                            desk.begin(frame.id);
-                            desk.link.keep(frame);
-                        }
+                        let _ = desk.note(event);
                     }
                 }
                 // Nobody is there to answer to; or the host has said that it goes.

@@ -113,35 +113,41 @@ impl Link {
         }
     }
 
-    /// What came while a call is running, if something comes soon. `None`: the host is gone.
-    pub(super) fn glance(&self, patience: Duration) -> io::Result<Option<Vec<Event>>> {
+    /// What came while a call is running, if something comes soon. `None`: the host is gone. Requests are kept for when the
+    /// call is over, and noted, before anybody else can have the reader: who serves would wait for them in vain.
+    pub(super) fn glance(
+        &self,
+        patience: Duration,
+        note: impl Fn(&Frame),
+    ) -> io::Result<Option<Vec<Event>>> {
         let Ok(mut reader) = self.reader.try_lock() else {
             // Whoever serves has nothing to do again.
             return Ok(Some(Vec::new()));
         };
         // What came with the request is in the buffer, and the channel tells nothing of it.
-        let events = self.split(&mut reader)?;
+        let events = self.split(&mut reader, &note)?;
         if !events.is_empty() || !sys::is_readable(&reader.channel, patience)? {
             return Ok(Some(events));
         }
         match reader.fill()? {
             0 => Ok(None),
-            _ => self.split(&mut reader).map(Some),
+            _ => self.split(&mut reader, &note).map(Some),
         }
     }
 
     /// Takes the frames that have come apart.
-    fn split(&self, reader: &mut Reader) -> io::Result<Vec<Event>> {
+    fn split(&self, reader: &mut Reader, note: impl Fn(&Frame)) -> io::Result<Vec<Event>> {
         let mut events = Vec::new();
         while let Some(frame) = reader.codec.decode(&mut reader.bytes).map_err(broken)? {
-            events.push(self.event(frame)?);
+            match self.event(frame)? {
+                Event::Request(frame) => {
+                    note(&frame);
+                    reader.later.push_back(frame);
+                }
+                event => events.push(event),
+            }
         }
         Ok(events)
-    }
-
-    /// For when the call is over that is running.
-    pub(super) fn keep(&self, request: Frame) {
-        self.reader().later.push_back(request);
     }
 
     /// The longest body that the host accepts.

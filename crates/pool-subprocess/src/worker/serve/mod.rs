@@ -217,7 +217,7 @@ fn serve_with(desk: &Arc<Desk>, threads: u32) -> io::Result<()> {
     }
     // No more requests; but pings, and cancels, until the last one is answered.
     while desk.link.is_draining() && !desk.calls().is_empty() {
-        for event in desk.link.glance(PATIENCE)?.unwrap_or_default() {
+        for event in desk.link.glance(PATIENCE, |_| {})?.unwrap_or_default() {
             desk.note(event)?;
         }
     }
