@@ -301,7 +301,6 @@ impl State {
             let waiting = &mut self.waiting[place];
             if let Some(news) = waiting.news.pop() {
                 if news.is_last() {
-                    self.spin.note(waiting.since, spin);
                     self.waiting.swap_remove(place);
                 }
                 return Poll::Ready(Ok(news));

@@ -6,11 +6,14 @@ use bytes::BytesMut;
 
 use crate::sys::Channel;
 
-/// Whether it is worth it to look for an answer rather than to wait: if the last ones came in that time.
+/// For so many calls nobody looks after it was in vain: it costs all of its time then, and the worker its processor.
+const PAUSE: u32 = 256;
+
+/// Whether it is worth it: as long as it was the last time.
 #[derive(Debug, Default)]
 pub(crate) struct Spin {
-    /// Of the last round trips, mixed.
-    usual: Duration,
+    /// For so many calls it is not tried.
+    pause: u32,
 }
 
 impl Spin {
@@ -21,9 +24,11 @@ impl Spin {
         inbox: &mut BytesMut,
         spin: Duration,
     ) -> bool {
-        if spin.is_zero() || self.usual > spin {
-            // Answers may have become faster again.
-            self.usual = self.usual.mul_f32(0.99);
+        if spin.is_zero() {
+            return false;
+        }
+        if self.pause > 0 {
+            self.pause -= 1;
             return false;
         }
         let begun = Instant::now();
@@ -33,12 +38,7 @@ impl Spin {
             }
             std::hint::spin_loop();
         }
+        self.pause = PAUSE;
         false
-    }
-
-    pub(crate) fn note(&mut self, since: Instant, spin: Duration) {
-        if !spin.is_zero() {
-            self.usual = (self.usual * 3 + since.elapsed()) / 4;
-        }
     }
 }
