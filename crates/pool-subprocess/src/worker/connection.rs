@@ -70,12 +70,10 @@ struct Ping {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Health {
     /// So many pings in a row are without an answer.
-    Idle {
-        missed: u32,
-    },
-    Busy {
-        missed: u32,
-    },
+    Idle { missed: u32 },
+    /// With a call, which is told of pings that it misses.
+    Busy,
+    /// Its channel has ended, or is broken.
     Lost,
 }
 
@@ -198,7 +196,7 @@ impl Connection {
         let is_long = |waiting: &Waiting| waiting.since.elapsed() >= busy_after;
         if is_busy && !(may_ask_busy && state.waiting.iter().any(is_long)) {
             state.ping.missed = 0;
-            return Health::Busy { missed: 0 };
+            return Health::Busy;
         }
         if state.ping.was_busy != is_busy {
             state.ping.was_busy = is_busy;
@@ -220,7 +218,7 @@ impl Connection {
         }
         self.release(state, 0);
         if is_busy {
-            Health::Busy { missed }
+            Health::Busy
         } else {
             Health::Idle { missed }
         }

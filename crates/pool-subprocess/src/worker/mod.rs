@@ -5,12 +5,16 @@
 
 pub mod protocol;
 
+mod attempt;
+mod builder;
 mod call;
+mod call_events;
 #[cfg(feature = "testing")]
 mod conformance;
 mod connection;
 mod error;
 mod events;
+mod guard;
 mod journal;
 mod mail;
 mod manager;
@@ -24,13 +28,16 @@ mod shim;
 mod spec;
 mod spin;
 
-pub use call::{Call, CallEvents, WorkerGuard};
+pub use builder::Builder;
+pub use call::Call;
+pub use call_events::CallEvents;
 #[cfg(feature = "testing")]
 pub use conformance::{Conformance, Report};
 pub use error::{BootError, BootFault, CallError, Ended, LostWorker, WorkerBuildError};
 pub use events::{Body, CallEvent, Log, LogSource};
+pub use guard::WorkerGuard;
 pub use manager::{Worker, WorkerManager};
-pub use pool::{Builder, WorkerPool};
+pub use pool::WorkerPool;
 pub use protocol::{Format, Level, RemoteCause, RemoteError};
 #[cfg(feature = "testing")]
 pub use script::WorkerRule;

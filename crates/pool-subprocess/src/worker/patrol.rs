@@ -54,6 +54,6 @@ fn look_at(process: &WorkerProcess, every: Duration) {
             process.connection.retire("it did not answer pings");
             process.kill();
         }
-        Health::Idle { .. } | Health::Busy { .. } => {}
+        Health::Idle { .. } | Health::Busy => {}
     }
 }

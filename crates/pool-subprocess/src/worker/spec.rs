@@ -12,7 +12,14 @@ use crate::command::Command;
 /// How a worker finds its channel.
 ///
 /// # Examples
-/// See [`Builder::transport`](super::Builder::transport).
+/// ```
+/// use pool_subprocess::Command;
+/// use pool_subprocess::worker::{Transport, WorkerPool};
+///
+/// // A worker that cannot open a socket, and prints nothing but frames.
+/// let builder = WorkerPool::builder(Command::new("my-worker")).transport(Transport::Stdio);
+/// # drop(builder);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Transport {

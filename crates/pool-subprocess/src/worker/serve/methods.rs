@@ -1,7 +1,6 @@
 //! A worker's methods by their names, and what its errors look like to the host.
 
-use std::any::Any;
-use std::any::type_name;
+use std::any::{Any, type_name};
 use std::collections::HashMap;
 use std::error::Error;
 

@@ -43,12 +43,12 @@ use super::protocol::{
 #[must_use = "a server does nothing until it serves"]
 pub struct Server {
     methods: Methods,
-    init: Option<Init_>,
+    init: Option<Load>,
     concurrency: u32,
     max_body: usize,
 }
 
-type Init_ = Box<dyn FnOnce(Body) -> Result<(), RemoteError> + Send>;
+type Load = Box<dyn FnOnce(Body) -> Result<(), RemoteError> + Send>;
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

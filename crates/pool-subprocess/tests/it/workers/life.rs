@@ -196,9 +196,8 @@ async fn a_drain_ends_the_boots() {
         (pool.status().creating == 1).then_some(())
     })
     .await;
-    let begun = Instant::now();
-    pool.drain(PATIENCE).await.expect("nobody has a worker");
-    assert!(begun.elapsed() < PATIENCE / 2);
+    // Shorter than the boot, and than the time that a create has when its pool is closed.
+    pool.drain(PATIENCE / 2).await.expect("nobody has a worker");
     assert!(call.await.expect("no panic").is_err());
 }
 

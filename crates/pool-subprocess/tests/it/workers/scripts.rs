@@ -45,6 +45,12 @@ pub(crate) fn languages() -> Vec<(&'static str, Builder)> {
         .collect()
 }
 
+fn python() -> Option<Builder> {
+    let mut languages = languages().into_iter();
+    let python = languages.find(|(language, _)| *language == "python");
+    python.map(|(_, builder)| builder)
+}
+
 /// What runs them, without a pool.
 #[cfg(feature = "testing")]
 pub(crate) fn commands() -> Vec<(&'static str, Command)> {
@@ -299,11 +305,8 @@ async fn a_script_that_exits_is_a_worker_that_is_lost() {
 /// Neither its answer nor its deadline waits for what it prints.
 #[tokio::test]
 async fn a_worker_that_prints_and_prints_has_a_deadline_all_the_same() {
-    let Some((language, builder)) = languages().into_iter().find(|(name, _)| *name == "python")
-    else {
-        return;
-    };
-    let pool = builder.build().await.expect(language);
+    let Some(builder) = python() else { return };
+    let pool = builder.build().await.expect("valid");
     let mut events = pool
         .call::<()>("spam", &())
         .deadline(Duration::from_millis(300))
@@ -320,15 +323,12 @@ async fn a_worker_that_prints_and_prints_has_a_deadline_all_the_same() {
 
 #[tokio::test]
 async fn a_python_worker_may_have_processes_of_its_own() {
-    let Some((language, builder)) = languages().into_iter().find(|(name, _)| *name == "python")
-    else {
-        return;
-    };
-    let pool = builder.build().await.expect(language);
+    let Some(builder) = python() else { return };
+    let pool = builder.build().await.expect("valid");
     let call = pool
         .call::<Vec<u32>>("map_doubled", &[1, 2, 3])
         .deadline(PATIENCE);
-    assert_eq!(call.await.expect(language), [2, 4, 6]);
+    assert_eq!(call.await.expect("an answer"), [2, 4, 6]);
 }
 
 /// Any command will do that brings the worker's side itself.

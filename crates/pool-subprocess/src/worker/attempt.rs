@@ -1,0 +1,248 @@
+//! One attempt at a call, with a worker in hand: sends the request, and follows it to its answer.
+
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use pool_core::timer::Timers;
+use pool_core::{AcquireError, OwnedGuard, Reason};
+
+use super::error::CallError;
+use super::events::{Body, Interim, Log, LogSource, Sink};
+use super::mail::News;
+use super::manager::{Link, Worker, WorkerManager};
+use super::patience::in_time;
+use super::process::WorkerProcess;
+use super::protocol::{
+    Frame, FrameError, Kind, MAX_HEADER, RemoteError, Request, header_of, to_header,
+};
+use crate::pool::now;
+
+/// A call with all that is sent.
+pub(super) struct PreparedCall {
+    pub(super) method: Arc<str>,
+    pub(super) body: Body,
+    pub(super) deadline: Option<(Duration, Instant)>,
+    pub(super) trace: Option<String>,
+    pub(super) sink: Option<Sink>,
+    pub(super) timers: Timers,
+}
+
+/// Why one attempt has failed.
+pub(super) struct Failure {
+    pub(super) error: CallError,
+    /// The worker has done nothing of it.
+    pub(super) is_unsent: bool,
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        let is_unsent = false;
+        Self { error, is_unsent }
+    }
+}
+
+impl PreparedCall {
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        let (_, at) = self.deadline?;
+        Some(at.saturating_duration_since(now()))
+    }
+
+    pub(super) fn not_acquired(&self, source: AcquireError<super::BootError>) -> CallError {
+        let method = Arc::clone(&self.method);
+        CallError::Acquire { method, source }
+    }
+
+    pub(super) async fn run_on(
+        &mut self,
+        guard: &mut OwnedGuard<WorkerManager>,
+    ) -> Result<Body, Failure> {
+        let link = guard.link.clone();
+        let result = match &link {
+            Link::Script(script) => {
+                self.started(None);
+                let play = script.play(&self.method, &self.body, self.sink.as_ref());
+                self.in_time(play).await?.map_err(Failure::from)
+            }
+            Link::Process(process) => self.run_in(process, guard).await,
+        };
+        if let Err(Failure { error, .. }) = &result {
+            if error.is_lost() {
+                OwnedGuard::poison(guard, Reason::Broken);
+            }
+        }
+        result
+    }
+
+    async fn run_in(
+        &mut self,
+        process: &Arc<WorkerProcess>,
+        worker: &mut Worker,
+    ) -> Result<Body, Failure> {
+        if let Some(dropped) = worker.in_flight {
+            // Of the same guard: the answer to the last one has not come yet.
+            if !self.in_time(process.settle(dropped)).await? {
+                process.kill();
+                return Err(self.lost(process, busy()).await.into());
+            }
+            worker.in_flight = None;
+        }
+        let frame = self.frame(process)?;
+        let call = match process.connection.request(frame) {
+            Ok(call) => call,
+            Err(error) => {
+                let error = self.lost(process, error).await;
+                let is_unsent = true;
+                return Err(Failure { error, is_unsent });
+            }
+        };
+        worker.in_flight = Some(call);
+        self.started(process.pid);
+        if process.is_alone() {
+            process.journal.begin(call, self.sink.as_ref());
+        }
+        let following = Following {
+            process,
+            call,
+            has_sink: self.sink.is_some(),
+        };
+        let answer = self.in_time(self.follow(&following)).await;
+        drop(following);
+        let answer = answer?;
+        if answer.is_ok() {
+            worker.in_flight = None;
+            process.count_job();
+        }
+        match answer {
+            Ok(frame) if frame.kind == Kind::Error => {
+                let method = Arc::clone(&self.method);
+                match header_of::<RemoteError>(&frame) {
+                    Ok(error) => {
+                        let source = Box::new(error);
+                        Err(CallError::Remote { method, source }.into())
+                    }
+                    Err(error) => Err(self.lost(process, Arc::new(error)).await.into()),
+                }
+            }
+            Ok(frame) => Ok(frame.into()),
+            Err(error) => {
+                let is_unsent = process.is_alone() && process.connection.is_unread();
+                let error = self.lost(process, error).await;
+                Err(Failure { error, is_unsent })
+            }
+        }
+    }
+
+    fn frame(&mut self, process: &WorkerProcess) -> Result<Frame, CallError> {
+        let left = self.time_left();
+        let header = to_header(&Request {
+            method: (&*self.method).into(),
+            deadline_ms: left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+            trace: self.trace.clone(),
+        });
+        let Body { format, bytes } = self.body.clone();
+        let lengths = [(header.len(), MAX_HEADER), (bytes.len(), process.max_body)];
+        for (length, max) in lengths {
+            if length > max.min(u32::MAX as usize) {
+                let method = Arc::clone(&self.method);
+                return Err(CallError::TooLong {
+                    method,
+                    length,
+                    max,
+                });
+            }
+        }
+        let frame = Frame::new(Kind::Request, 0).header(header);
+        Ok(frame.body(format, bytes))
+    }
+
+    /// To the last frame.
+    async fn follow(&self, following: &Following<'_>) -> Result<Frame, Arc<FrameError>> {
+        let &Following { process, call, .. } = following;
+        poll_fn(|cx| {
+            loop {
+                if self.sink.as_ref().is_some_and(Sink::is_full) {
+                    // Not further than the consumer is, which polls when it has taken these.
+                    return Poll::Pending;
+                }
+                let news = match std::task::ready!(process.connection.poll_news(call, cx)) {
+                    Ok(news) => news,
+                    Err(error) => return Poll::Ready(Err(error)),
+                };
+                match news {
+                    News::Frame(frame) => match frame.kind {
+                        Kind::Progress => self.tell(Interim::Progress(frame.into())),
+                        Kind::Chunk => self.tell(Interim::Chunk(frame.into())),
+                        _ => return Poll::Ready(Ok(frame)),
+                    },
+                    News::Unresponsive(missed) => {
+                        let method = &self.method;
+                        tracing::warn!(pid = process.pid, %method, missed, "unresponsive");
+                        self.tell(Interim::Unresponsive { missed });
+                    }
+                    News::Log(record) => {
+                        process.journal.record(call, &record);
+                        self.tell(Interim::Log(Log {
+                            level: record.level,
+                            source: LogSource::Channel,
+                            message: record.message,
+                        }));
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    fn started(&self, pid: Option<u32>) {
+        self.tell(Interim::Started { pid });
+    }
+
+    fn tell(&self, interim: Interim) {
+        if let Some(sink) = &self.sink {
+            sink.push(interim);
+        }
+    }
+
+    /// Unless the deadline is earlier.
+    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, CallError> {
+        let Some((deadline, at)) = self.deadline else {
+            return Ok(work.await);
+        };
+        let left = at.saturating_duration_since(now());
+        let done = in_time(&self.timers, left, work).await;
+        done.ok_or_else(|| CallError::Deadline {
+            method: Arc::clone(&self.method),
+            deadline,
+        })
+    }
+
+    async fn lost(&self, process: &WorkerProcess, error: Arc<FrameError>) -> CallError {
+        CallError::Lost {
+            method: Arc::clone(&self.method),
+            source: Box::new(process.lost(error).await),
+        }
+    }
+}
+
+/// A call that somebody polls for: dropped, nobody does.
+struct Following<'a> {
+    process: &'a Arc<WorkerProcess>,
+    call: u64,
+    has_sink: bool,
+}
+
+impl Drop for Following<'_> {
+    fn drop(&mut self) {
+        self.process.connection.step_back(self.call);
+        if self.process.is_alone() {
+            self.process.journal.end(self.has_sink);
+        }
+    }
+}
+
+fn busy() -> Arc<FrameError> {
+    let (kind, id) = (Kind::Request, 0);
+    Arc::new(FrameError::Unexpected { kind, id })
+}
