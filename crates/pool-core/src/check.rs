@@ -53,7 +53,7 @@ where
 pub(crate) fn is_fresh_enough<M: Manager>(shared: &Shared<M>, claim: &Claim<M::Resource>) -> bool {
     let since = claim.since();
     let check_after = shared.hot.check_after();
-    check_after > 0 && since > 0 && shared.clock.now().saturating_sub(since) < check_after
+    check_after > 0 && since > 0 && shared.clock.is_recent(since, check_after)
 }
 
 /// Whether there is nothing to check, or the check passes without a wait and without memory.

@@ -119,6 +119,13 @@ impl Clock {
         Duration::from_nanos(self.0.now().saturating_sub(stamp))
     }
 
+    /// Whether this stamp was taken less than so many nanoseconds ago. Where the pool is busy, not if it is within a
+    /// tick of that.
+    pub(crate) fn is_recent(&self, stamp: u64, limit: u64) -> bool {
+        let age = |now: u64| now.saturating_sub(stamp);
+        age(self.stamp()).saturating_add(TICK.as_nanos() as u64) < limit || age(self.now()) < limit
+    }
+
     #[cold]
     fn read(&self) -> u64 {
         let now = self.0.now();
@@ -182,6 +189,22 @@ mod tests {
             }
             assert!(Moment::at(then).before(then.saturating_sub(DAY)) <= then);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_recent_is_told_by_the_number_only_where_a_tick_does_not_matter() {
+        const MS: u64 = 1_000_000;
+        let clock = Clock::new();
+        let stamp = clock.stamp();
+        tokio::time::advance(Duration::from_millis(50)).await;
+        assert!(clock.is_recent(stamp, 60 * MS) && !clock.is_recent(stamp, 40 * MS));
+        // As if it were busy: the number is behind.
+        clock.0.coarse.store(stamp, Ordering::Relaxed);
+        assert!(!clock.is_recent(stamp, 40 * MS));
+        assert!(clock.is_recent(stamp, 60 * MS));
+        tokio::time::advance(Duration::from_millis(60)).await;
+        assert!(!clock.is_recent(stamp, 100 * MS));
+        assert!(clock.is_recent(stamp, 101 * MS));
     }
 
     #[test]

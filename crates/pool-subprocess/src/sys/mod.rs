@@ -46,7 +46,8 @@ use crate::spawner::Spawner;
 pub(crate) use no_escapees::{Escapee, escapees};
 #[cfg(all(unix, feature = "worker"))]
 pub(crate) use unix::{
-    Channel, TELLS_UNREAD, is_readable, left_unread, node, open_worker_channel, resident_bytes,
+    Channel, Port, TELLS_UNREAD, is_readable, left_unread, node, open_worker_channel,
+    resident_bytes,
 };
 #[cfg(unix)]
 pub(crate) use unix::{
@@ -57,7 +58,8 @@ pub(crate) use unix::{
 pub(crate) use unix::{Escapee, escapees};
 #[cfg(all(windows, feature = "worker"))]
 pub(crate) use windows::{
-    Channel, TELLS_UNREAD, is_readable, left_unread, node, open_worker_channel, resident_bytes,
+    Channel, Port, TELLS_UNREAD, is_readable, left_unread, node, open_worker_channel,
+    resident_bytes,
 };
 #[cfg(windows)]
 pub(crate) use windows::{

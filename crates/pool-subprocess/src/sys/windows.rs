@@ -39,7 +39,8 @@ use windows_sys::Win32::System::Threading::{
 
 #[cfg(feature = "worker")]
 pub(crate) use self::channel::{
-    Channel, TELLS_UNREAD, is_readable, left_unread, node, open_worker_channel, resident_bytes,
+    Channel, Port, TELLS_UNREAD, is_readable, left_unread, node, open_worker_channel,
+    resident_bytes,
 };
 pub(crate) use self::job::Killer;
 pub(crate) use self::launch::{Enclosure, Launcher, exhausted};

@@ -1,6 +1,7 @@
 //! One attempt at a call, with a worker in hand: sends the request, and follows it to its answer.
 
 use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -8,25 +9,42 @@ use std::time::{Duration, Instant};
 use pool_core::timer::Timers;
 use pool_core::{AcquireError, OwnedGuard, Reason};
 
+use super::connection::Unsent;
 use super::error::CallError;
 use super::events::{Body, Interim, Log, LogSource, Sink};
 use super::mail::News;
 use super::manager::{Link, Worker, WorkerManager};
 use super::patience::in_time;
 use super::process::WorkerProcess;
-use super::protocol::{
-    Frame, FrameError, Kind, MAX_HEADER, RemoteError, Request, header_of, to_header,
-};
+use super::protocol::{Frame, FrameError, Kind, RemoteError, Request, header_of};
 use crate::pool::now;
 
 /// A call with all that is sent.
 pub(super) struct PreparedCall {
     pub(super) method: Arc<str>,
     pub(super) body: Body,
-    pub(super) deadline: Option<(Duration, Instant)>,
+    pub(super) deadline: Option<Deadline>,
     pub(super) trace: Option<String>,
     pub(super) sink: Option<Sink>,
-    pub(super) timers: Timers,
+}
+
+/// When a call has to be over.
+pub(super) struct Deadline {
+    total: Duration,
+    at: Instant,
+    timers: Timers,
+}
+
+impl Deadline {
+    /// From now on; `None` if that is later than can be told.
+    pub(super) fn after(total: Duration, timers: Timers) -> Option<Self> {
+        let at = now().checked_add(total)?;
+        Some(Self { total, at, timers })
+    }
+
+    pub(super) fn time_left(&self) -> Duration {
+        self.at.saturating_duration_since(now())
+    }
 }
 
 /// Why one attempt has failed.
@@ -44,11 +62,6 @@ impl From<CallError> for Failure {
 }
 
 impl PreparedCall {
-    pub(super) fn time_left(&self) -> Option<Duration> {
-        let (_, at) = self.deadline?;
-        Some(at.saturating_duration_since(now()))
-    }
-
     pub(super) fn not_acquired(&self, source: AcquireError<super::BootError>) -> CallError {
         let method = Arc::clone(&self.method);
         CallError::Acquire { method, source }
@@ -58,14 +71,14 @@ impl PreparedCall {
         &mut self,
         guard: &mut OwnedGuard<WorkerManager>,
     ) -> Result<Body, Failure> {
-        let link = guard.link.clone();
-        let result = match &link {
+        let Worker { link, in_flight } = &mut **guard;
+        let result = match link {
             Link::Script(script) => {
                 self.started(None);
                 let play = script.play(&self.method, &self.body, self.sink.as_ref());
-                self.in_time(play).await?.map_err(Failure::from)
+                self.in_time(pin!(play)).await?.map_err(Failure::from)
             }
-            Link::Process(process) => self.run_in(process, guard).await,
+            Link::Process(process) => self.run_in(process, in_flight).await,
         };
         if let Err(Failure { error, .. }) = &result {
             if error.is_lost() {
@@ -78,40 +91,50 @@ impl PreparedCall {
     async fn run_in(
         &mut self,
         process: &Arc<WorkerProcess>,
-        worker: &mut Worker,
+        in_flight: &mut Option<u64>,
     ) -> Result<Body, Failure> {
-        if let Some(dropped) = worker.in_flight {
+        if let Some(dropped) = *in_flight {
             // Of the same guard: the answer to the last one has not come yet.
-            if !self.in_time(process.settle(dropped)).await? {
+            if !self.in_time(Box::pin(process.settle(dropped))).await? {
                 process.kill();
                 return Err(self.lost(process, busy()).await.into());
             }
-            worker.in_flight = None;
+            *in_flight = None;
         }
-        let frame = self.frame(process)?;
-        let call = match process.connection.request(frame) {
+        let call = match self.send(process) {
             Ok(call) => call,
-            Err(error) => {
+            Err(Unsent::TooLong { length, max }) => {
+                let method = Arc::clone(&self.method);
+                let error = CallError::TooLong {
+                    method,
+                    length,
+                    max,
+                };
+                return Err(error.into());
+            }
+            Err(Unsent::Lost(error)) => {
                 let error = self.lost(process, error).await;
                 let is_unsent = true;
                 return Err(Failure { error, is_unsent });
             }
         };
-        worker.in_flight = Some(call);
+        *in_flight = Some(call);
         self.started(process.pid);
         if process.is_alone() {
             process.journal.begin(call, self.sink.as_ref());
         }
-        let following = Following {
+        let mut following = Following {
             process,
             call,
             has_sink: self.sink.is_some(),
+            is_answered: false,
         };
-        let answer = self.in_time(self.follow(&following)).await;
+        // Pinned here, since what a function takes by value is in its future twice (rust-lang/rust#62958).
+        let answer = self.in_time(pin!(self.follow(&mut following))).await;
         drop(following);
         let answer = answer?;
         if answer.is_ok() {
-            worker.in_flight = None;
+            *in_flight = None;
             process.count_job();
         }
         match answer {
@@ -134,33 +157,28 @@ impl PreparedCall {
         }
     }
 
-    fn frame(&mut self, process: &WorkerProcess) -> Result<Frame, CallError> {
-        let left = self.time_left();
-        let header = to_header(&Request {
+    /// Says by which id the worker knows it.
+    fn send(&self, process: &WorkerProcess) -> Result<u64, Unsent> {
+        let (length, max) = (self.body.bytes.len(), process.max_body);
+        if length > max.min(u32::MAX as usize) {
+            return Err(Unsent::TooLong { length, max });
+        }
+        let left = self.deadline.as_ref().map(Deadline::time_left);
+        let header = Request {
             method: (&*self.method).into(),
             deadline_ms: left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
-            trace: self.trace.clone(),
-        });
-        let Body { format, bytes } = self.body.clone();
-        let lengths = [(header.len(), MAX_HEADER), (bytes.len(), process.max_body)];
-        for (length, max) in lengths {
-            if length > max.min(u32::MAX as usize) {
-                let method = Arc::clone(&self.method);
-                return Err(CallError::TooLong {
-                    method,
-                    length,
-                    max,
-                });
-            }
-        }
-        let frame = Frame::new(Kind::Request, 0).header(header);
-        Ok(frame.body(format, bytes))
+            trace: self.trace.as_deref().map(Into::into),
+        };
+        process.connection.request(&header, &self.body)
     }
 
     /// To the last frame.
-    async fn follow(&self, following: &Following<'_>) -> Result<Frame, Arc<FrameError>> {
-        let &Following { process, call, .. } = following;
-        poll_fn(|cx| {
+    fn follow(
+        &self,
+        following: &mut Following<'_>,
+    ) -> impl Future<Output = Result<Frame, Arc<FrameError>>> {
+        let Following { process, call, .. } = *following;
+        poll_fn(move |cx| {
             loop {
                 if self.sink.as_ref().is_some_and(Sink::is_full) {
                     // Not further than the consumer is, which polls when it has taken these.
@@ -174,7 +192,10 @@ impl PreparedCall {
                     News::Frame(frame) => match frame.kind {
                         Kind::Progress => self.tell(Interim::Progress(frame.into())),
                         Kind::Chunk => self.tell(Interim::Chunk(frame.into())),
-                        _ => return Poll::Ready(Ok(frame)),
+                        _ => {
+                            following.is_answered = true;
+                            return Poll::Ready(Ok(frame));
+                        }
                     },
                     News::Unresponsive(missed) => {
                         let method = &self.method;
@@ -192,7 +213,6 @@ impl PreparedCall {
                 }
             }
         })
-        .await
     }
 
     fn started(&self, pid: Option<u32>) {
@@ -207,21 +227,22 @@ impl PreparedCall {
 
     /// Unless the deadline is earlier.
     async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, CallError> {
-        let Some((deadline, at)) = self.deadline else {
+        let Some(deadline) = &self.deadline else {
             return Ok(work.await);
         };
-        let left = at.saturating_duration_since(now());
-        let done = in_time(&self.timers, left, work).await;
+        let done = in_time(&deadline.timers, deadline.time_left(), work).await;
         done.ok_or_else(|| CallError::Deadline {
             method: Arc::clone(&self.method),
-            deadline,
+            deadline: deadline.total,
         })
     }
 
     async fn lost(&self, process: &WorkerProcess, error: Arc<FrameError>) -> CallError {
+        // In a box of its own: it is rare, and most of what a call would have to carry.
+        let lost = Box::pin(process.lost(error));
         CallError::Lost {
             method: Arc::clone(&self.method),
-            source: Box::new(process.lost(error).await),
+            source: Box::new(lost.await),
         }
     }
 }
@@ -231,11 +252,14 @@ struct Following<'a> {
     process: &'a Arc<WorkerProcess>,
     call: u64,
     has_sink: bool,
+    is_answered: bool,
 }
 
 impl Drop for Following<'_> {
     fn drop(&mut self) {
-        self.process.connection.step_back(self.call);
+        if !self.is_answered {
+            self.process.connection.step_back(self.call);
+        }
         if self.process.is_alone() {
             self.process.journal.end(self.has_sink);
         }

@@ -64,8 +64,9 @@ pub struct Builder {
     script: Option<WorkerScript>,
 }
 
-/// How long a worker that was just used is taken for well, where it is known what it has not read.
-const CHECK_AFTER: Duration = Duration::from_millis(10);
+/// How long a worker that was just used is taken for well, where it is known what it has not read. More than the clock of
+/// a busy pool is behind.
+const CHECK_AFTER: Duration = Duration::from_millis(250);
 
 /// The patrol does nothing else otherwise.
 const LEAST_PING: Duration = Duration::from_millis(1);

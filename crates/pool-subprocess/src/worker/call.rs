@@ -12,13 +12,12 @@ use pool_core::Priority;
 use pool_core::timer::Timers;
 use serde::de::DeserializeOwned;
 
-use super::attempt::{Failure, PreparedCall};
+use super::attempt::{Deadline, Failure, PreparedCall};
 use super::call_events::CallEvents;
 use super::error::CallError;
 use super::events::{Body, Sink};
 use super::guard::WorkerGuard;
 use super::pool::WorkerPool;
-use crate::pool::now;
 
 /// A call that was not made yet: awaited, it is made. Made by [`WorkerPool::call`] and [`WorkerGuard::call`].
 ///
@@ -123,68 +122,70 @@ impl<'w, R> Call<'w, R> {
         CallEvents::new(Box::pin(call), sink)
     }
 
-    async fn run(mut self, sink: Option<Sink>) -> Result<R, CallError> {
-        let deadline = self
-            .deadline
-            .and_then(|total| Some((total, now().checked_add(total)?)));
-        let body = match self.body {
-            Ok(body) => body,
-            Err(source) => {
-                let method = self.method;
-                return Err(CallError::Encode { method, source });
-            }
-        };
-        let mut request = PreparedCall {
-            method: self.method,
-            body,
-            deadline,
-            trace: self.trace,
-            sink,
-            timers: self.target.timers(),
-        };
-        // Not for ever: it may be the request that ends them.
-        let mut unread_left = 3;
-        let result = loop {
-            let result = match &mut self.target {
-                Target::Worker(worker) => request.run_on(&mut worker.worker).await,
-                Target::Pool(pool) => {
-                    let left = request.time_left();
-                    let mut acquire = pool.pool.acquire_owned();
-                    acquire = acquire.priority(self.priority).caller(self.caller);
-                    if let Some(left) = left {
-                        acquire = acquire.deadline(left);
-                    }
-                    match acquire.await {
-                        Ok(mut worker) => request.run_on(&mut worker).await,
-                        Err(source) => return Err(request.not_acquired(source)),
-                    }
+    /// No `async fn`: what that takes by value is in its future twice (rust-lang/rust#62958).
+    #[expect(clippy::manual_async_fn, reason = "as said")]
+    fn run(mut self, sink: Option<Sink>) -> impl Future<Output = Result<R, CallError>> + Send {
+        async move {
+            let deadline = self
+                .deadline
+                .and_then(|total| Deadline::after(total, self.target.timers()));
+            let body = match self.body {
+                Ok(body) => body,
+                Err(source) => {
+                    let method = self.method;
+                    return Err(CallError::Encode { method, source });
                 }
             };
-            let Err(Failure { error, is_unsent }) = result else {
-                break result;
+            let mut request = PreparedCall {
+                method: self.method,
+                body,
+                deadline,
+                trace: self.trace,
+                sink,
             };
-            let may_repeat = match &error {
-                CallError::Lost { .. } => true,
-                CallError::Remote { source, .. } => source.retryable,
-                _ => false,
+            // Not for ever: it may be the request that ends them.
+            let mut unread_left = 3;
+            let result = loop {
+                let result = match &mut self.target {
+                    Target::Worker(worker) => request.run_on(&mut worker.worker).await,
+                    Target::Pool(pool) => {
+                        let mut acquire = pool.pool.acquire_owned();
+                        acquire = acquire.priority(self.priority).caller(self.caller);
+                        if let Some(deadline) = &request.deadline {
+                            acquire = acquire.deadline(deadline.time_left());
+                        }
+                        match acquire.await {
+                            Ok(mut worker) => request.run_on(&mut worker).await,
+                            Err(source) => return Err(request.not_acquired(source)),
+                        }
+                    }
+                };
+                let Err(Failure { error, is_unsent }) = result else {
+                    break result;
+                };
+                let may_repeat = match &error {
+                    CallError::Lost { .. } => true,
+                    CallError::Remote { source, .. } => source.retryable,
+                    _ => false,
+                };
+                let is_pooled = matches!(self.target, Target::Pool(_));
+                if is_pooled && is_unsent && unread_left > 0 {
+                    // It has done nothing of it: another one takes it.
+                    unread_left -= 1;
+                    continue;
+                }
+                if !(is_pooled && may_repeat && self.retries > 0) {
+                    return Err(error);
+                }
+                self.retries -= 1;
+                tracing::debug!(method = %request.method, %error, "made again");
             };
-            let is_pooled = matches!(self.target, Target::Pool(_));
-            if is_pooled && is_unsent && unread_left > 0 {
-                // It has done nothing of it: another one takes it.
-                unread_left -= 1;
-                continue;
-            }
-            if !(is_pooled && may_repeat && self.retries > 0) {
-                return Err(error);
-            }
-            self.retries -= 1;
-            tracing::debug!(method = %request.method, %error, "made again");
-        };
-        let body = result.map_err(|failure| failure.error)?;
-        (self.decode.body)(body).map_err(|source| CallError::Decode {
-            method: request.method,
-            source,
-        })
+            let body = result.map_err(|failure| failure.error)?;
+            (self.decode.body)(body).map_err(|source| CallError::Decode {
+                method: request.method,
+                source,
+            })
+        }
     }
 }
 

@@ -8,15 +8,17 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio_util::codec::Decoder as _;
 
+use super::events::Body;
 use super::journal::Journal;
 use super::mail::{Crowd, Mail, News, Waiting};
 use super::protocol::{
-    Frame, FrameCodec, FrameError, Kind, LogRecord, MAX_HEADER, Retire, header_of,
+    Frame, FrameCodec, FrameError, HEAD_LEN, Kind, LogRecord, MAX_HEADER, Request, Retire, head,
+    header_of, put_header,
 };
 use super::spin::Spin;
 use crate::sys::{self, Channel};
@@ -39,13 +41,11 @@ struct State {
     codec: FrameCodec,
     inbox: BytesMut,
     outbox: VecDeque<Bytes>,
-    /// Of a small frame, used again and again.
-    scratch: BytesMut,
+    /// Of a frame that is being sent; empty between two.
+    scratch: Vec<u8>,
     waiting: Vec<Waiting>,
     /// Who is told that something has come, where several wait for it.
     crowd: Arc<Crowd>,
-    /// To be dropped without the lock: with one a task may go, and its calls with it.
-    stale: Vec<Waker>,
     next_id: u64,
     /// Nothing was sent after the last request.
     is_request_last: bool,
@@ -57,6 +57,14 @@ struct State {
     spin: Spin,
 }
 
+/// Wakers to be dropped without the lock: with one a task may go, and its calls with it. That of whoever polls may be
+/// dropped at once.
+#[derive(Default)]
+struct Stale {
+    own: Option<Waker>,
+    crowd: Vec<Waker>,
+}
+
 /// The last one, and how many in a row were not answered.
 #[derive(Debug, Default)]
 struct Ping {
@@ -64,6 +72,17 @@ struct Ping {
     missed: u32,
     /// Sent during a call, which may have kept the worker from its answer.
     was_busy: bool,
+}
+
+/// Why a request was not sent.
+#[derive(Debug)]
+pub(crate) enum Unsent {
+    /// Its header or its body, in bytes.
+    TooLong {
+        length: usize,
+        max: usize,
+    },
+    Lost(Arc<FrameError>),
 }
 
 /// What a [`probe`](Connection::probe) has found.
@@ -91,10 +110,9 @@ impl Connection {
                 codec: FrameCodec::new(max_body),
                 inbox: BytesMut::new(),
                 outbox: VecDeque::new(),
-                scratch: BytesMut::new(),
+                scratch: Vec::new(),
                 waiting: Vec::new(),
                 crowd: Arc::default(),
-                stale: Vec::new(),
                 next_id: 1,
                 is_request_last: false,
                 lost: None,
@@ -130,28 +148,11 @@ impl Connection {
     }
 
     /// Puts a request on its way, and says by which id it is known.
-    pub(crate) fn request(&self, mut frame: Frame) -> Result<u64, Arc<FrameError>> {
+    pub(crate) fn request(&self, header: &Request<'_>, body: &Body) -> Result<u64, Unsent> {
         let mut state = self.lock();
-        if let Some(lost) = &state.lost {
-            return Err(Arc::clone(lost));
-        }
-        let id = state.next_id;
-        state.next_id += 1;
-        frame.id = id;
-        state.waiting.push(Waiting {
-            id,
-            since: Instant::now(),
-            news: Mail::default(),
-            waker: None,
-        });
-        state.push(&frame);
-        state.is_request_last = true;
-        let sent = state.flush_now();
-        if sent.is_err() {
-            state.waiting.retain(|waiting| waiting.id != id);
-        }
-        self.release(state, id);
-        sent.map(|()| id)
+        let sent = state.request(header, body);
+        self.release(state, sent.as_ref().copied().unwrap_or(0));
+        sent
     }
 
     /// What comes next for this call. After its last frame it is not known any more.
@@ -160,9 +161,11 @@ impl Connection {
         id: u64,
         cx: &mut Context<'_>,
     ) -> Poll<Result<News, Arc<FrameError>>> {
+        let mut stale = Stale::default();
         let mut state = self.lock();
-        let polled = state.poll_news(id, cx, self.spin);
+        let polled = state.poll_news(id, cx, self.spin, &mut stale);
         self.release(state, id);
+        drop(stale);
         polled
     }
 
@@ -183,9 +186,9 @@ impl Connection {
         checked
     }
 
-    /// Looks whether the last ping was answered, and sends the next one. During a call only if it has lasted that long,
-    /// and may be asked then.
-    pub(crate) fn probe(&self, busy_after: Duration, may_ask_busy: bool) -> Health {
+    /// Looks whether the last ping was answered, and sends the next one. During a call only if it was there the last time,
+    /// and the worker may be asked then.
+    pub(crate) fn probe(&self, may_ask_busy: bool) -> Health {
         let mut state = self.lock();
         let is_busy = !state.waiting.is_empty();
         // During a call, those who wait for it read, and not faster than they can take it.
@@ -193,8 +196,11 @@ impl Connection {
             self.release(state, 0);
             return Health::Lost;
         }
-        let is_long = |waiting: &Waiting| waiting.since.elapsed() >= busy_after;
-        if is_busy && !(may_ask_busy && state.waiting.iter().any(is_long)) {
+        let mut is_long = false;
+        for waiting in &mut state.waiting {
+            is_long |= std::mem::replace(&mut waiting.is_seen, true);
+        }
+        if is_busy && !(may_ask_busy && is_long) {
             state.ping.missed = 0;
             return Health::Busy;
         }
@@ -224,14 +230,9 @@ impl Connection {
         }
     }
 
-    /// Why the worker wants to be replaced, if it does.
+    /// Why the worker has to be replaced, if it has.
     pub(crate) fn retiring(&self) -> Option<Arc<str>> {
         self.lock().retiring.clone()
-    }
-
-    /// It is of no more use.
-    pub(crate) fn is_lost(&self) -> bool {
-        self.lock().lost.is_some()
     }
 
     /// No request follows.
@@ -248,10 +249,12 @@ impl Connection {
 
     /// Gives the lock back, then tells everybody but this call, and the log.
     fn release(&self, mut state: MutexGuard<'_, State>, but: u64) {
+        let has_others = state.waiting.iter().any(|waiting| waiting.id != but);
+        if !has_others && state.logs.is_empty() {
+            return;
+        }
         let (woken, logs) = (state.take_wakers(but), std::mem::take(&mut state.logs));
-        let stale = std::mem::take(&mut state.stale);
         drop(state);
-        drop(stale);
         woken.into_iter().for_each(Waker::wake);
         for (call, record) in logs {
             self.journal.record(call, &record);
@@ -287,7 +290,9 @@ impl State {
         id: u64,
         cx: &mut Context<'_>,
         spin: Duration,
+        stale: &mut Stale,
     ) -> Poll<Result<News, Arc<FrameError>>> {
+        let mut is_registered = false;
         loop {
             let Some(place) = self.waiting.iter().position(|waiting| waiting.id == id) else {
                 let frame = FrameError::Unexpected {
@@ -299,20 +304,26 @@ impl State {
             let waiting = &mut self.waiting[place];
             if let Some(news) = waiting.news.pop() {
                 if news.is_last() {
-                    self.waiting.swap_remove(place);
+                    let waker = self.waiting.swap_remove(place).waker;
+                    if !is_registered {
+                        stale.own = waker;
+                    }
                 }
                 return Poll::Ready(Ok(news));
             }
             if let Some(lost) = &self.lost {
                 return Poll::Ready(Err(Arc::clone(lost)));
             }
-            match &mut waiting.waker {
-                Some(waker) if waker.will_wake(cx.waker()) => {}
-                waker => self.stale.extend(waker.replace(cx.waker().clone())),
+            if !is_registered {
+                is_registered = true;
+                match &mut waiting.waker {
+                    Some(waker) if waker.will_wake(cx.waker()) => {}
+                    waker => stale.own = waker.replace(cx.waker().clone()),
+                }
             }
             // Whoever is told that something has come may be one that nobody polls: with several, all are told.
             let crowd = (self.waiting.len() > 1).then(|| {
-                self.stale.extend(self.crowd.gather(&self.waiting));
+                stale.crowd.extend(self.crowd.gather(&self.waiting));
                 Waker::from(Arc::clone(&self.crowd))
             });
             let mut cx = crowd
@@ -332,30 +343,66 @@ impl State {
         }
     }
 
+    fn request(&mut self, header: &Request<'_>, body: &Body) -> Result<u64, Unsent> {
+        if let Some(lost) = &self.lost {
+            return Err(Unsent::Lost(Arc::clone(lost)));
+        }
+        // The header goes where it is sent from; its head says how long it is.
+        self.scratch.resize(HEAD_LEN, 0);
+        put_header(header, &mut self.scratch);
+        let length = self.scratch.len() - HEAD_LEN;
+        if length > MAX_HEADER {
+            self.scratch.clear();
+            let max = MAX_HEADER;
+            return Err(Unsent::TooLong { length, max });
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        let head = head(Kind::Request, body.format, id, [length, body.bytes.len()]);
+        self.scratch[..HEAD_LEN].copy_from_slice(&head);
+        self.waiting.push(Waiting {
+            id,
+            is_seen: false,
+            news: Mail::default(),
+            waker: None,
+        });
+        self.send(&body.bytes);
+        self.is_request_last = true;
+        if let Err(lost) = self.flush_now() {
+            self.waiting.retain(|waiting| waiting.id != id);
+            return Err(Unsent::Lost(lost));
+        }
+        Ok(id)
+    }
+
     /// Adds a frame to what goes out.
     fn push(&mut self, frame: &Frame) {
-        self.is_request_last = false;
         let length = frame.header.len().max(frame.body.len());
         debug_assert!(frame.header.len() <= MAX_HEADER && u32::try_from(length).is_ok());
-        self.scratch
-            .reserve(super::protocol::HEAD_LEN + frame.header.len() + COPIED);
-        frame.put_head(&mut self.scratch);
+        self.scratch.extend_from_slice(&frame.head());
         self.scratch.extend_from_slice(&frame.header);
-        let is_copied = frame.body.len() <= COPIED;
+        self.send(&frame.body);
+    }
+
+    /// Adds the frame of which all but the body is in the scratch.
+    fn send(&mut self, body: &Bytes) {
+        self.is_request_last = false;
+        let is_copied = body.len() <= COPIED;
         if is_copied {
-            self.scratch.extend_from_slice(&frame.body);
+            self.scratch.extend_from_slice(body);
         }
+        let mut count = 0;
         if self.outbox.is_empty() && is_copied && self.lost.is_none() {
             // Most frames are gone before anybody else could have one.
-            match self.channel.try_write(&[IoSlice::new(&self.scratch)]) {
-                Ok(count) if count == self.scratch.len() => return self.scratch.clear(),
-                Ok(count) => drop(self.scratch.split_to(count)),
-                Err(_) => {}
-            }
+            count = self.channel.try_write(&self.scratch).unwrap_or(0);
         }
-        self.outbox.push_back(self.scratch.split().freeze());
+        if count < self.scratch.len() {
+            let rest = Bytes::copy_from_slice(&self.scratch[count..]);
+            self.outbox.push_back(rest);
+        }
+        self.scratch.clear();
         if !is_copied {
-            self.outbox.push_back(frame.body.clone());
+            self.outbox.push_back(body.clone());
         }
     }
 
@@ -364,7 +411,7 @@ impl State {
             return Err(Arc::clone(lost));
         }
         while !self.outbox.is_empty() {
-            match self.channel.try_write(&slices(&self.outbox)) {
+            match self.channel.try_write_vectored(&slices(&self.outbox)) {
                 Ok(count) => self.sent(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(self.fail_to_send(error)),
@@ -496,6 +543,8 @@ impl State {
     }
 
     fn fail(&mut self, error: FrameError) -> Arc<FrameError> {
+        self.retiring
+            .get_or_insert_with(|| "its channel has failed".into());
         let lost = self.lost.get_or_insert_with(|| Arc::new(error));
         Arc::clone(lost)
     }
@@ -503,9 +552,6 @@ impl State {
     /// Of all other calls that have news.
     fn take_wakers(&mut self, but: u64) -> Vec<Waker> {
         let mut woken = Vec::new();
-        if self.waiting.is_empty() {
-            return woken;
-        }
         let is_lost = self.lost.is_some();
         for waiting in &mut self.waiting {
             if waiting.id != but && (is_lost || !waiting.news.is_empty()) {

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
-use std::time::Instant;
 
 use super::protocol::{Frame, Kind, LogRecord};
 
@@ -11,7 +10,8 @@ use super::protocol::{Frame, Kind, LogRecord};
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) id: u64,
-    pub(crate) since: Instant,
+    /// By the patrol.
+    pub(crate) is_seen: bool,
     pub(crate) news: Mail,
     pub(crate) waker: Option<Waker>,
 }

@@ -172,9 +172,7 @@ impl Manager for WorkerManager {
                 Verdict::Destroy
             }
             Some(_) => Verdict::Reset,
-            None if process.connection.is_lost() || process.retiring().is_some() => {
-                Verdict::Destroy
-            }
+            None if process.retiring().is_some() => Verdict::Destroy,
             None => Verdict::Keep,
         }
     }

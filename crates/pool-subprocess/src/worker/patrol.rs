@@ -34,7 +34,7 @@ impl Roster {
 pub(crate) fn walk(pool: &Pool<WorkerManager>, every: Duration, end: &Receiver<()>) {
     while end.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
         for process in pool.manager().roster.present() {
-            look_at(&process, every);
+            look_at(&process);
         }
         // Those that are idle and will not be used again make room now, not when somebody wants one.
         pool.retain(|worker, _| match &worker.link {
@@ -44,8 +44,8 @@ pub(crate) fn walk(pool: &Pool<WorkerManager>, every: Duration, end: &Receiver<(
     }
 }
 
-fn look_at(process: &WorkerProcess, every: Duration) {
-    match process.connection.probe(every, process.can_ping) {
+fn look_at(process: &WorkerProcess) {
+    match process.connection.probe(process.can_ping) {
         Health::Lost => {
             process.connection.retire("it has ended");
         }

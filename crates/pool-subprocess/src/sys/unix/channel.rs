@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ impl Channel {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.full.is_none() {
-            match self.try_write(bytes) {
+            match self.try_write_vectored(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
             }
@@ -119,7 +120,11 @@ impl Channel {
         Ok(receive(self.socket.socket()?, bytes)?.0)
     }
 
-    pub(crate) fn try_write(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(self.socket.socket()?, bytes, NO_SIGNAL)?)
+    }
+
+    pub(crate) fn try_write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
         send(self.socket.socket()?, bytes)
     }
 
@@ -194,13 +199,15 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(pair)
 }
 
+/// To a worker that is gone is an error, and no more. On Apple's the socket itself is told so.
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
+
 fn send(socket: &OwnedFd, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-    #[cfg(not(target_vendor = "apple"))]
-    let flags = SendFlags::NOSIGNAL;
-    #[cfg(target_vendor = "apple")]
-    let flags = SendFlags::empty();
     let mut nothing = SendAncillaryBuffer::default();
-    Ok(sendmsg(socket, bytes, &mut nothing, flags)?)
+    Ok(sendmsg(socket, bytes, &mut nothing, NO_SIGNAL)?)
 }
 
 /// How much was added, and whether there was room for more.
@@ -217,9 +224,48 @@ fn receive(socket: &OwnedFd, bytes: &mut BytesMut) -> io::Result<(usize, bool)> 
     Ok((count, count < room))
 }
 
+/// The worker's own end, to be read or to be written.
+#[derive(Debug)]
+pub(crate) enum Port {
+    /// By the calls for sockets, which are shorter than those for files.
+    Socket(UnixStream),
+    Pipe(File),
+}
+
+impl io::Read for Port {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket(socket) => socket.read(bytes),
+            Self::Pipe(pipe) => pipe.read(bytes),
+        }
+    }
+}
+
+impl io::Write for Port {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket(socket) => socket.write(bytes),
+            Self::Pipe(pipe) => pipe.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsFd for Port {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Socket(socket) => socket.as_fd(),
+            Self::Pipe(pipe) => pipe.as_fd(),
+        }
+    }
+}
+
 /// The worker's own side: takes its channel, to read and to write, away from where everything else in the process would
 /// find it. Its stdin is nothing from now on.
-pub(crate) fn open_worker_channel(place: &str) -> io::Result<(File, File)> {
+pub(crate) fn open_worker_channel(place: &str) -> io::Result<(Port, Port)> {
     use rustix::stdio::{dup2_stdin, dup2_stdout, stderr, stdin, stdout};
     let is_alone = match place {
         "fd:0" => true,
@@ -229,16 +275,18 @@ pub(crate) fn open_worker_channel(place: &str) -> io::Result<(File, File)> {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
     };
-    let reader = File::from(rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?);
-    let writer = if is_alone {
-        reader.try_clone()?
+    let reader = rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?;
+    let ports = if is_alone {
+        let socket = UnixStream::from(reader);
+        let same = socket.try_clone()?;
+        (Port::Socket(socket), Port::Socket(same))
     } else {
-        let writer = File::from(rustix::io::fcntl_dupfd_cloexec(stdout(), 3)?);
+        let writer = rustix::io::fcntl_dupfd_cloexec(stdout(), 3)?;
         dup2_stdout(stderr())?;
-        writer
+        (Port::Pipe(reader.into()), Port::Pipe(writer.into()))
     };
     dup2_stdin(File::open("/dev/null")?)?;
-    Ok((reader, writer))
+    Ok(ports)
 }
 
 /// Node, with its channel where no child of its own finds it: it cannot move descriptors itself.
@@ -248,7 +296,7 @@ pub(crate) fn node() -> Command {
 }
 
 /// Whether there is something to read, or the end, within this time.
-pub(crate) fn is_readable(channel: &File, patience: Duration) -> io::Result<bool> {
+pub(crate) fn is_readable(channel: &Port, patience: Duration) -> io::Result<bool> {
     let mut channel = [PollFd::new(channel, PollFlags::IN)];
     let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
     match rustix::event::poll(&mut channel, Some(&patience)) {

@@ -110,7 +110,7 @@ impl Channel {
         loop {
             let outgoing = self.outgoing()?;
             ready!(outgoing.poll_write_ready(cx))?;
-            match self.try_write(bytes) {
+            match self.try_write_vectored(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }
@@ -128,7 +128,11 @@ impl Channel {
         read
     }
 
-    pub(crate) fn try_write(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.outgoing()?.try_write(bytes)
+    }
+
+    pub(crate) fn try_write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
         self.outgoing()?.try_write_vectored(bytes)
     }
 
@@ -155,8 +159,11 @@ pub(crate) fn left_unread(_: &io::Error) -> bool {
     false
 }
 
+/// The worker's own end, to be read or to be written.
+pub(crate) type Port = File;
+
 /// The worker's own side: its channel, to read and to write, where nothing else in the process would find it.
-pub(crate) fn open_worker_channel(place: &str) -> io::Result<(File, File)> {
+pub(crate) fn open_worker_channel(place: &str) -> io::Result<(Port, Port)> {
     if let Some(name) = place.strip_prefix("pipe:") {
         let reader = File::open(pipe_path(name, "in"))?;
         let writer = OpenOptions::new()
@@ -189,7 +196,7 @@ pub(crate) fn node() -> Command {
 }
 
 /// Whether there is something to read, or the end, within this time.
-pub(crate) fn is_readable(channel: &File, patience: Duration) -> io::Result<bool> {
+pub(crate) fn is_readable(channel: &Port, patience: Duration) -> io::Result<bool> {
     let until = Instant::now() + patience;
     loop {
         let mut available = 0;

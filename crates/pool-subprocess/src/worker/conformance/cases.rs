@@ -291,9 +291,7 @@ async fn pipelined(peer: &mut Peer) -> Kept {
 async fn byte_by_byte(peer: &mut Peer) -> Kept {
     peer.greet().await?;
     let ping = Frame::new(Kind::Ping, 5);
-    let mut bytes = Vec::new();
-    ping.put_head(&mut bytes);
-    for byte in bytes {
+    for byte in ping.head() {
         peer.send_bytes(&[byte]).await?;
         tokio::task::yield_now().await;
     }

@@ -164,19 +164,28 @@ impl Frame {
         self
     }
 
-    /// The lengths must have been checked: a header or a body of 4 GiB and more has no frame.
-    pub(crate) fn put_head(&self, buffer: &mut impl BufMut) {
-        let length = |bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let flags = match self.format {
-            Format::Json => 0,
-            Format::Raw => RAW,
-        };
-        buffer.put_slice(&MAGIC);
-        buffer.put_slice(&[self.kind as u8, flags, 0, 0]);
-        buffer.put_u64(self.id);
-        buffer.put_u32(length(&self.header));
-        buffer.put_u32(length(&self.body));
+    /// As [`head`].
+    pub(crate) fn head(&self) -> [u8; HEAD_LEN] {
+        let lengths = [self.header.len(), self.body.len()];
+        head(self.kind, self.format, self.id, lengths)
     }
+}
+
+/// Of a header and a body of these lengths, which must have been checked: one of 4 GiB and more has no frame.
+pub(crate) fn head(kind: Kind, format: Format, id: u64, lengths: [usize; 2]) -> [u8; HEAD_LEN] {
+    let flags = match format {
+        Format::Json => 0,
+        Format::Raw => RAW,
+    };
+    let mut head = [0; HEAD_LEN];
+    let mut rest = &mut head[..];
+    rest.put_slice(&MAGIC);
+    rest.put_slice(&[kind as u8, flags, 0, 0]);
+    rest.put_u64(id);
+    for length in lengths {
+        rest.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    }
+    head
 }
 
 /// Why bytes are no frame. The channel is of no use after it.
@@ -333,7 +342,7 @@ impl Encoder<Frame> for FrameCodec {
     fn encode(&mut self, frame: Frame, bytes: &mut BytesMut) -> Result<(), FrameError> {
         self.check(frame.header.len(), frame.body.len())?;
         bytes.reserve(HEAD_LEN + frame.header.len() + frame.body.len());
-        frame.put_head(bytes);
+        bytes.put_slice(&frame.head());
         bytes.put_slice(&frame.header);
         bytes.put_slice(&frame.body);
         Ok(())

@@ -13,6 +13,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::Desk;
+use crate::worker::protocol::Frame;
 
 /// How long a call has the worker to itself.
 const TICK: Duration = Duration::from_millis(50);
@@ -86,7 +87,8 @@ impl Shared {
     fn read_during(&self, call: u64, desk: &Desk) {
         while self.call.load(Ordering::SeqCst) == call {
             // A request can be cancelled from now on.
-            match desk.link.glance(TICK, |request| desk.begin(request.id)) {
+            let note = |request: &Frame| drop(desk.begin(request.id));
+            match desk.link.glance(TICK, note) {
                 Ok(Some(events)) => {
                     for event in events {
                         let _ = desk.note(event);

@@ -1,7 +1,6 @@
 //! The worker's end of the channel.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +10,7 @@ use bytes::BytesMut;
 use tokio_util::codec::Decoder as _;
 
 use super::broken;
-use crate::sys;
+use crate::sys::{self, Port};
 use crate::worker::protocol::{CHANNEL_ENV, Frame, FrameCodec, FrameError, Kind};
 
 /// Two ends of it: one is read by whoever is free to, the other written by whoever has something to say.
@@ -22,7 +21,7 @@ pub(super) struct Link {
 }
 
 struct Reader {
-    channel: File,
+    channel: Port,
     codec: FrameCodec,
     bytes: BytesMut,
     /// Where small frames arrive.
@@ -32,7 +31,7 @@ struct Reader {
 }
 
 struct Writer {
-    channel: File,
+    channel: Port,
     codec: FrameCodec,
     bytes: BytesMut,
 }
@@ -220,7 +219,7 @@ impl Reader {
     }
 }
 
-fn read(channel: &mut File, bytes: &mut [u8]) -> io::Result<usize> {
+fn read(channel: &mut Port, bytes: &mut [u8]) -> io::Result<usize> {
     loop {
         match channel.read(bytes) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -241,7 +240,7 @@ impl Writer {
         bytes.clear();
         let checked = codec.check(frame.header.len(), frame.body.len());
         checked.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        frame.put_head(bytes);
+        bytes.extend_from_slice(&frame.head());
         bytes.extend_from_slice(&frame.header);
         if frame.body.len() <= COPIED {
             bytes.extend_from_slice(&frame.body);

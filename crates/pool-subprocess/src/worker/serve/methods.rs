@@ -1,7 +1,7 @@
 //! A worker's methods by their names, and what its errors look like to the host.
 
 use std::any::{Any, type_name};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::error::Error;
 
 use super::Job;
@@ -11,7 +11,7 @@ use crate::worker::protocol::{MAX_HEADER, RemoteCause, RemoteError};
 type Method = Box<dyn Fn(&Job, Body) -> Result<Body, RemoteError> + Send + Sync>;
 
 #[derive(Default)]
-pub(super) struct Methods(HashMap<String, Method>);
+pub(super) struct Methods(BTreeMap<String, Method>);
 
 impl Methods {
     pub(super) fn insert(
@@ -31,9 +31,7 @@ impl Methods {
     }
 
     pub(super) fn names(&self) -> Vec<&str> {
-        let mut names: Vec<_> = self.0.keys().map(String::as_str).collect();
-        names.sort_unstable();
-        names
+        self.0.keys().map(String::as_str).collect()
     }
 }
 

@@ -7,6 +7,7 @@ mod attendant;
 mod link;
 mod methods;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -182,9 +183,9 @@ fn serve_alone(desk: &Arc<Desk>) -> io::Result<()> {
         let Event::Request(frame) = desk.note(event)? else {
             continue;
         };
-        desk.begin(frame.id);
+        let cancelled = desk.begin(frame.id);
         attendant.begin(frame.id);
-        let done = desk.run(&frame);
+        let done = desk.run(frame, cancelled);
         attendant.end();
         done?;
     }
@@ -193,7 +194,7 @@ fn serve_alone(desk: &Arc<Desk>) -> io::Result<()> {
 
 /// This thread reads, and others run.
 fn serve_with(desk: &Arc<Desk>, threads: u32) -> io::Result<()> {
-    let (sender, receiver) = mpsc::channel::<Frame>();
+    let (sender, receiver) = mpsc::channel::<(Frame, Arc<AtomicBool>)>();
     let receiver = Arc::new(Mutex::new(receiver));
     let workers = (0..threads).map(|_| {
         let (desk, receiver) = (Arc::clone(desk), Arc::clone(&receiver));
@@ -203,16 +204,18 @@ fn serve_with(desk: &Arc<Desk>, threads: u32) -> io::Result<()> {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .recv();
-                let Ok(frame) = next else { return Ok(()) };
-                desk.run(&frame)?;
+                let Ok((frame, cancelled)) = next else {
+                    return Ok(());
+                };
+                desk.run(frame, cancelled)?;
             }
         })
     });
     let workers: Vec<std::thread::JoinHandle<io::Result<()>>> = workers.collect();
     while let Some(event) = desk.link.next_event()? {
         if let Event::Request(frame) = desk.note(event)? {
-            desk.begin(frame.id);
-            let _ = sender.send(frame);
+            let cancelled = desk.begin(frame.id);
+            let _ = sender.send((frame, cancelled));
         }
     }
     // No more requests; but pings, and cancels, until the last one is answered.
@@ -262,24 +265,23 @@ impl Desk {
         Ok(event)
     }
 
-    fn begin(&self, id: u64) {
+    /// Whether it is cancelled is known from now on, in what this gives.
+    fn begin(&self, id: u64) -> Arc<AtomicBool> {
         let mut calls = self.calls();
-        if !calls.iter().any(|(known, _)| *known == id) {
-            calls.push((id, Arc::default()));
+        if let Some((_, cancelled)) = calls.iter().find(|(known, _)| *known == id) {
+            return Arc::clone(cancelled);
         }
+        let cancelled = Arc::default();
+        calls.push((id, Arc::clone(&cancelled)));
+        cancelled
     }
 
     fn cancel(&self, id: u64) {
-        if let Some(cancelled) = self.cancelled(id) {
+        let calls = self.calls();
+        if let Some((_, cancelled)) = calls.iter().find(|(known, _)| *known == id) {
             // Relaxed: it is a hint, and nothing is read because of it.
             cancelled.store(true, Ordering::Relaxed);
         }
-    }
-
-    fn cancelled(&self, id: u64) -> Option<Arc<AtomicBool>> {
-        let calls = self.calls();
-        let call = calls.iter().find(|(known, _)| *known == id);
-        call.map(|(_, cancelled)| Arc::clone(cancelled))
     }
 
     fn calls(&self) -> MutexGuard<'_, Vec<(u64, Arc<AtomicBool>)>> {
@@ -287,9 +289,9 @@ impl Desk {
     }
 
     /// Runs a call to its answer.
-    fn run(self: &Arc<Self>, frame: &Frame) -> io::Result<()> {
+    fn run(self: &Arc<Self>, frame: Frame, cancelled: Arc<AtomicBool>) -> io::Result<()> {
         let id = frame.id;
-        let result = self.call(frame);
+        let result = self.call(frame, cancelled);
         let answer = match result {
             Ok(body) => Frame::new(Kind::Result, id).body(body.format, body.bytes),
             Err(error) => Frame::new(Kind::Error, id).header(to_header(&error.shortened())),
@@ -307,10 +309,13 @@ impl Desk {
         sent
     }
 
-    fn call(self: &Arc<Self>, frame: &Frame) -> Result<Body, RemoteError> {
-        let request: Request<'_> = header_of(frame).map_err(|error| remote_error(&error))?;
+    fn call(
+        self: &Arc<Self>,
+        frame: Frame,
+        cancelled: Arc<AtomicBool>,
+    ) -> Result<Body, RemoteError> {
+        let request = Request::of(&frame).map_err(|error| remote_error(&error))?;
         let method = self.methods.get(&request.method)?;
-        let cancelled = self.cancelled(frame.id).unwrap_or_default();
         if cancelled.load(Ordering::Relaxed) {
             return Err(RemoteError::new(
                 RemoteError::CANCELLED,
@@ -321,14 +326,11 @@ impl Desk {
         let job = Job {
             id: frame.id,
             deadline: wait.and_then(|wait| Instant::now().checked_add(wait)),
-            trace: request.trace,
+            trace: request.trace.map(Cow::into_owned),
             cancelled,
             desk: Arc::clone(self),
         };
-        let body = Body {
-            format: frame.format,
-            bytes: frame.body.clone(),
-        };
+        let body = Body::from(frame);
         let called = catch_unwind(AssertUnwindSafe(|| method(&job, body)));
         called.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
