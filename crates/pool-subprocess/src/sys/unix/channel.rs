@@ -23,8 +23,8 @@ use crate::sys::WorkerEnd;
 use crate::worker::Transport;
 use crate::worker::protocol::CHANNEL_ENV;
 
-/// At least as much is read at once as this.
-const READ_AHEAD: usize = 64 * 1024;
+/// How much is read at once: a body of 64 KiB with what goes before it.
+const READ_AHEAD: usize = 68 * 1024;
 
 /// The host's end, which does not block.
 #[derive(Debug)]

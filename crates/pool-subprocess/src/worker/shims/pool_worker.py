@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 import traceback
+import types
 
 __all__ = [
     "method", "config", "job", "progress", "chunk", "log", "cancelled", "check_cancelled", "retire", "serve",
@@ -239,6 +240,8 @@ class _Link:
     def _write_both(self, head, body):
         # At once, so that the host is woken once.
         written = os.writev(self.writer.fileno(), (head, body)) if hasattr(os, "writev") else 0
+        if written == len(head) + len(body):
+            return
         if written < len(head):
             self._write(head[written:])
             written = len(head)
@@ -254,7 +257,7 @@ class _Link:
     def receive(self):
         """The next frame: kind, id, format, header, body. None at the end. To be called with `reading` held."""
         while True:
-            frame = self.buffered()
+            frame = self.buffered() if self.start < self.end else None
             if frame is not None:
                 return frame
             if not self.fill():
@@ -427,6 +430,8 @@ class _Worker:
         self.later = []
         self.draining = False
         self.max_body = MAX_BODY
+        # The last request's header, and what it says: mostly the next one has the same.
+        self.known = (None, {})
         # Between an answer and what comes before it.
         self.answering = threading.Lock()
         self.concurrency = concurrency
@@ -536,11 +541,10 @@ class _Worker:
 
     def begin(self, frame):
         _, id, _, header, _ = frame
-        try:
-            header = json.loads(header)
-        except ValueError:
-            header = {}
-        current = self.jobs[id] = _Job(id, header if isinstance(header, dict) else {})
+        known = self.known
+        if known[0] != header:
+            known = self.known = (header, _fields(header))
+        current = self.jobs[id] = _Job(id, known[1])
         return current
 
     def run(self, frame):
@@ -557,9 +561,9 @@ class _Worker:
                 known = ", ".join(sorted(_methods))
                 raise _UnknownMethod("there is no method %r: there are %s" % (current.method, known))
             if format == JSON:
-                body = json.loads(body) if body else None
+                body = json.loads(body.decode()) if body else None
             result = function(body)
-            if inspect.isgenerator(result):
+            if isinstance(result, types.GeneratorType):
                 result = _send_all(result)
             answer = _encoded(result)
         except SystemExit as exit:
@@ -580,6 +584,14 @@ class _Worker:
 
 class _UnknownMethod(Exception):
     pass
+
+
+def _fields(header):
+    try:
+        fields = json.loads(header.decode())
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def _send_all(generator):
