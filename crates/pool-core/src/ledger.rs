@@ -464,7 +464,9 @@ impl<R, E> Session<'_, R, E> {
     #[inline]
     fn grant(&mut self, spot: Spot, claim: Claim<R>, origin: Origin) -> Option<Waker> {
         self.books.records.set(claim.index(), State::Live);
-        claim.set_since(0);
+        if matches!(origin, Origin::Create) || self.books.limits.check_after.is_zero() {
+            claim.set_since(0);
+        }
         claim.set_caller(self.books.queue.note(spot).caller);
         let grant = match origin {
             Origin::Use => Grant::Used(claim),

@@ -144,6 +144,19 @@ async fn what_was_used_shortly_ago_is_not_checked() {
     assert_eq!(manager.seen().recycles(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_handed_on_was_used_just_now_however_long() {
+    let manager = Scripted::default();
+    let pool = pool(manager.builder().max_size(1).check_after(SECOND));
+    let held = ready(pool.acquire()).unwrap();
+    let mut next = pool.acquire_owned();
+    assert!(poll(&mut next).is_pending());
+    tokio::time::sleep(5 * SECOND).await;
+    drop(held);
+    drop(ready(next).unwrap());
+    assert_eq!(manager.seen().recycles(), 0);
+}
+
 #[tokio::test]
 async fn so_many_creates_run_at_once_and_the_others_follow() {
     let gate = Gate::new();
