@@ -18,8 +18,9 @@ mod on_linux {
     use std::process::ExitCode;
     use std::time::Duration;
 
+    use pool_bench::call::{answer_if_asked, busy_host};
     use pool_bench::start::ThroughPool;
-    use pool_bench::tree::{KilledByCgroup, KilledByPool, KilledHost, serve_tree};
+    use pool_bench::tree::{KilledByCgroup, KilledByPool, host, serve_tree};
     use pool_bench::{Alone, Aspect, Contest, Flavor, Program, Question, pin_to_one_processor};
     use pool_subprocess::{Builder, Cgroups, RunMode, Spawner, SubprocessPool};
 
@@ -30,7 +31,7 @@ mod on_linux {
     const STD: &str = "guardian, std";
 
     pub(super) fn main() -> ExitCode {
-        if serve_tree(pool) {
+        if serve_tree(pool) || answer_if_asked() {
             return ExitCode::SUCCESS;
         }
         let is_pinned = pin_to_one_processor();
@@ -42,6 +43,7 @@ mod on_linux {
             .contest(Flavor::CurrentThread, |_| starts())
             .contest(Flavor::CurrentThread, |_| kills())
             .contest(Flavor::CurrentThread, |_| hosts())
+            .contest(Flavor::CurrentThread, |_| hosts_of_workers())
             .ask()
     }
 
@@ -87,10 +89,18 @@ mod on_linux {
 
     fn hosts() -> Contest {
         Contest::new("the host of a tree of seven is killed")
-            .contender(KilledHost::new(BOTH))
-            .contender(KilledHost::new(GUARDIAN))
-            .contender(KilledHost::new(STD))
+            .contender(host(BOTH))
+            .contender(host(GUARDIAN))
+            .contender(host(STD))
             .against(BOTH)
+            .aspect(Aspect::Waits)
+            .most_rounds(21)
+    }
+
+    fn hosts_of_workers() -> Contest {
+        Contest::new("the host of four workers is killed, each in the middle of a call")
+            .contender(busy_host("worker pool"))
+            .against("worker pool")
             .aspect(Aspect::Waits)
             .most_rounds(21)
     }

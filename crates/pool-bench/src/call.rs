@@ -2,11 +2,15 @@
 //!
 //! The other end of the first two is the benchmark itself, started once more: [`answer_if_asked`] comes first in its `main`.
 
+#[cfg(target_os = "linux")]
+mod busy_host;
 mod naive;
 mod ping_pong;
 mod rivals;
 mod through_pool;
 
+#[cfg(target_os = "linux")]
+pub use busy_host::busy_host;
 pub use naive::Naive;
 #[cfg(unix)]
 pub use ping_pong::PingPong;
@@ -26,6 +30,8 @@ pub fn answer_if_asked() -> bool {
         Ok("worker") => through_pool::answer(),
         #[cfg(unix)]
         Ok("ping-pong") => ping_pong::answer(),
+        #[cfg(target_os = "linux")]
+        Ok("host") => busy_host::serve(),
         _ => return false,
     }
     true

@@ -30,6 +30,8 @@ pub mod stream;
 pub mod call;
 #[cfg(target_os = "linux")]
 pub mod tree;
+#[cfg(target_os = "linux")]
+mod killed_host;
 mod host;
 mod elsewhere;
 mod pin;
@@ -41,6 +43,8 @@ pub use contest::{Aspect, Contest, ContestError, Entry, Standings};
 pub use elsewhere::Elsewhere;
 pub use flavor::Flavor;
 pub use host::{Host, serve};
+#[cfg(target_os = "linux")]
+pub use killed_host::KilledHost;
 pub use lender::{Held, Idle, Lender};
 pub use pin::pin_to_one_processor;
 pub use plan::Plan;

@@ -1,19 +1,16 @@
-//! Trees of seven processes that are killed: by a pool, by the kernel alone, and by the death of their host.
+//! Trees of seven processes that are killed: by a pool, by the kernel alone, and (as [`host`]) to lose their host.
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{Child, Command as StdCommand, Stdio};
+use std::process::{Command as StdCommand, Stdio};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use pool_subprocess::{Builder, Command, Event};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::contender::{Contender, Lap};
-use crate::queueing::Waits;
+use crate::killed_host::KilledHost;
 
 /// Two levels below the first process, two on each: seven in all.
 const TREE: [&str; 4] = ["tree", "2", "--width", "2"];
@@ -21,9 +18,6 @@ const PROCESSES: usize = 7;
 
 /// How old trees get: the kernel tells at once of changes of a cgroup that it has told nothing of for 10 ms.
 const AGE: Duration = Duration::from_millis(20);
-
-/// How many hosts die for one figure.
-const HOSTS: u64 = 200;
 
 /// The variable that makes this program a host, by the name of a containment.
 const ENV: &str = "POOL_BENCH_TREE_HOST";
@@ -146,83 +140,10 @@ impl Drop for KilledByCgroup {
     }
 }
 
-/// From SIGKILL of a host until the last process of the tree that its pool ran is gone.
-#[derive(Debug)]
-pub struct KilledHost {
-    name: &'static str,
-    /// It was done once with as many hosts as a figure takes.
-    is_told: bool,
-}
-
-impl KilledHost {
-    /// A host whose pool is what [`serve_tree`] makes by this name.
-    #[must_use]
-    pub fn new(name: &'static str) -> Self {
-        let is_told = false;
-        Self { name, is_told }
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a host is to have no other host than this"
-    )]
-    fn round(&self) -> io::Result<Duration> {
-        let mut host = StdCommand::new(std::env::current_exe()?)
-            .env(ENV, self.name)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let tree = tree_of(&mut host)?;
-        let start = Instant::now();
-        host.kill()?;
-        for process in &tree {
-            poll(&mut [PollFd::new(process, PollFlags::IN)], None)?;
-        }
-        let elapsed = start.elapsed();
-        host.wait()?;
-        Ok(elapsed)
-    }
-}
-
-/// Its processes, as they say who they are.
-fn tree_of(host: &mut Child) -> io::Result<Vec<OwnedFd>> {
-    let output = BufReader::new(host.stdout.take().expect("piped"));
-    let open = |line: io::Result<String>| {
-        let pid = line?.parse().ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
-        Ok(pidfd_open(pid, PidfdFlags::empty())?)
-    };
-    output.lines().take(PROCESSES).map(open).collect()
-}
-
-#[async_trait]
-impl Contender for KilledHost {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    async fn round(&mut self, ops: u64) -> Lap {
-        let mut elapsed = Duration::ZERO;
-        for _ in 0..ops {
-            elapsed += Self::round(self).expect("hosts can be killed");
-        }
-        Lap { ops, elapsed }
-    }
-
-    /// In one pass, however many there are.
-    async fn waits(&mut self, _: u64) -> Option<Waits> {
-        if std::mem::replace(&mut self.is_told, true) {
-            return None;
-        }
-        // Where nothing is measured, one is enough.
-        let measures = std::env::args().any(|word| word == "--bench");
-        let hosts = if measures { HOSTS } else { 1 };
-        let waits = (0..hosts).map(|_| {
-            let elapsed = Self::round(self).expect("hosts can be killed");
-            u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
-        });
-        Waits::of(waits.collect())
-    }
+/// A host whose pool is what [`serve_tree`] makes by this name.
+#[must_use]
+pub fn host(name: &'static str) -> KilledHost {
+    KilledHost::new(name, (ENV, name), PROCESSES)
 }
 
 /// If this process is to be a host, runs a tree in a pool of the named containment, and waits to be killed.

@@ -132,8 +132,13 @@ impl Work for Calls {
 
 pub(super) fn answer() {
     let echo = |_: &_, body: Body| Ok::<_, Infallible>(body);
+    let hang = |_: &_, body: Body| loop {
+        std::hint::black_box(&body);
+        std::hint::spin_loop();
+    };
     Server::new()
         .method_raw("echo", echo)
+        .method_raw::<Infallible>("hang", hang)
         .serve()
         .expect("the channel works");
 }
