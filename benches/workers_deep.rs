@@ -12,6 +12,9 @@ const SMALL: usize = 64;
 /// Calls in flight.
 const DEPTH: usize = 64;
 
+/// How many of them each worker is sent before it has answered the last one, where it is.
+const AHEAD: u32 = 4;
+
 /// Long beside the start of an interpreter.
 const TURN: Duration = Duration::from_millis(200);
 const ROUNDS: usize = 31;
@@ -30,12 +33,14 @@ fn main() -> ExitCode {
 }
 
 fn deep(flavor: Flavor) -> Contest {
-    let calls = Calls::new(Language::Python, 2, Bodies::Raw(SMALL));
+    let calls = || Calls::new(Language::Python, 2, Bodies::Raw(SMALL));
     let contest = Contest::new(format!(
         "2 Python workers, {DEPTH} calls in flight, {flavor}"
     ))
-    .contender(Crowd::new(DEPTH as u64, calls))
-    .against("worker pool, raw");
+    .contender(Crowd::new(DEPTH as u64, calls()))
+    .contender(Crowd::new(DEPTH as u64, calls().ahead(AHEAD)))
+    .against("worker pool, raw")
+    .against(format!("worker pool, raw, {AHEAD} ahead"));
     with_python(contest, 2, DEPTH, SMALL)
         .turn(TURN)
         .most_rounds(ROUNDS)

@@ -40,6 +40,7 @@ pub struct Calls {
     size: usize,
     bodies: Bodies,
     spin: Duration,
+    prefetch: u32,
     pool: OnceLock<(WorkerPool, Bytes)>,
 }
 
@@ -65,6 +66,7 @@ impl Calls {
             size,
             bodies,
             spin: Duration::ZERO,
+            prefetch: 0,
             pool: OnceLock::new(),
         }
     }
@@ -74,6 +76,14 @@ impl Calls {
     pub fn spinning(mut self, spin: Duration) -> Self {
         self.name.push_str(", spin");
         self.spin = spin;
+        self
+    }
+
+    /// That are sent ahead, so many to each worker.
+    #[must_use]
+    pub fn ahead(mut self, calls: u32) -> Self {
+        self.name.push_str(&format!(", {calls} ahead"));
+        self.prefetch = calls;
         self
     }
 
@@ -104,7 +114,8 @@ impl Work for Calls {
             .builder()
             .size(self.size)
             .warm_up(self.size)
-            .spin(self.spin);
+            .spin(self.spin)
+            .prefetch(self.prefetch);
         let pool = builder.build().await.expect("the workers start");
         let (Bodies::Raw(length) | Bodies::Json(length)) = self.bodies;
         let body = Bytes::from(vec![b'x'; length]);

@@ -54,7 +54,6 @@ pub(super) enum Shim {
 pub struct Builder {
     spec: Spec,
     shim: Shim,
-    size: usize,
     warm_up: usize,
     limits: Limits,
     each: Vec<(OsString, Vec<OsString>)>,
@@ -81,7 +80,6 @@ impl Builder {
         Self {
             spec: Spec::new(command),
             shim,
-            size: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             warm_up: 0,
             limits,
             each: Vec::new(),
@@ -100,13 +98,26 @@ impl Builder {
 
     /// How many processes there are at most; by default as many as the machine has cores.
     pub fn size(mut self, size: usize) -> Self {
-        self.size = size;
+        self.spec.size = size;
         self
     }
 
     /// How many calls each process takes at once, if it can; 1 by default.
     pub fn concurrency(mut self, calls: u32) -> Self {
         self.spec.concurrency = calls;
+        self
+    }
+
+    /// How many calls more a process is sent, which wait there until it has answered others; none by default. Between two
+    /// calls it does not have to wait for the host then, which pays for many calls of microseconds at once: calls are sent
+    /// ahead only while all processes are busy, to the one that has the fewest.
+    ///
+    /// What was sent ahead stays with its process, also if another one is free before. If that is lost, or does not leave
+    /// off a call that was taken back and is killed, so are the calls that wait in it: [`Call::retries`](super::Call::retries)
+    /// makes them again. The lines that it prints belong to no call. Node runs what it is sent ahead at once, as far as it
+    /// waits itself.
+    pub fn prefetch(mut self, calls: u32) -> Self {
+        self.spec.prefetch = calls;
         self
     }
 
@@ -285,7 +296,7 @@ impl Builder {
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn build(self) -> Result<WorkerPool, WorkerBuildError> {
-        let calls = self.warm_up * self.spec.concurrency as usize;
+        let calls = self.spec.seats_of(self.warm_up);
         let pool = self.assemble()?;
         if calls > 0 {
             pool.pool.warm_up(calls).await?;
@@ -306,7 +317,7 @@ impl Builder {
             .check()
             .map_err(WorkerBuildError::Command)?;
         let mut processes = SubprocessPool::builder()
-            .max_size(self.size)
+            .max_size(self.spec.size)
             .acquire_timeout(None)
             .mode(RunMode::Threaded);
         for (name, values) in self.each {
@@ -319,11 +330,13 @@ impl Builder {
             processes = processes.guardian(guardian);
         }
         let mut limits = self.limits;
-        if sys::TELLS_UNREAD && self.spec.concurrency == 1 {
-            // What a worker has not read goes to another one, whatever became of it in so short a time.
+        let tells_unread = sys::TELLS_UNREAD && self.spec.seats() == 1;
+        if tells_unread || self.spec.prefetch > 0 {
+            // What a worker has not read goes to another one, whatever became of it in so short a time. And of one that is
+            // sent calls ahead nobody can know more.
             limits.check_after = CHECK_AFTER;
         }
-        limits.max_size = self.size * self.spec.concurrency.max(1) as usize;
+        limits.max_size = self.spec.size.saturating_mul(self.spec.seats());
         // What the manager does has times of its own.
         limits.create_timeout = None;
         limits.recycle_timeout = None;
@@ -394,7 +407,7 @@ impl Builder {
             }
         }
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let threads = (cores / self.size.max(1)).max(1).to_string();
+        let threads = (cores / self.spec.size.max(1)).max(1).to_string();
         for name in THREAD_COUNTS {
             if !command.env.mentions(name.as_ref()) && std::env::var_os(name).is_none() {
                 command = command.env(name, &threads);

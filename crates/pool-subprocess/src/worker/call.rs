@@ -155,7 +155,10 @@ impl<'w, R> Call<'w, R> {
                             acquire = acquire.deadline(deadline.time_left());
                         }
                         match acquire.await {
-                            Ok(mut worker) => request.run_on(&mut worker).await,
+                            Ok(mut worker) => {
+                                pool.pool.manager().choose(&mut worker);
+                                request.run_on(&mut worker).await
+                            }
                             Err(source) => return Err(request.not_acquired(source)),
                         }
                     }

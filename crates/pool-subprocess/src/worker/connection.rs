@@ -230,6 +230,11 @@ impl Connection {
         }
     }
 
+    /// How many calls it has, those included that are not wanted any more.
+    pub(crate) fn calls(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     /// Why the worker has to be replaced, if it has.
     pub(crate) fn retiring(&self) -> Option<Arc<str>> {
         self.lock().retiring.clone()

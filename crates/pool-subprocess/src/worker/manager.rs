@@ -87,9 +87,9 @@ impl WorkerManager {
     async fn make(&self, index: usize) -> Result<Worker, BootError> {
         let link = match &self.script {
             Some(script) => Link::Script(script.clone()),
-            None if self.spec.concurrency == 1 => Link::Process(self.within(self.boot()).await?),
+            None if self.spec.seats() == 1 => Link::Process(self.within(self.boot()).await?),
             None => {
-                let number = index / self.spec.concurrency as usize;
+                let number = self.spec.process_of(index);
                 Link::Process(self.within(self.shared(number)).await?)
             }
         };
@@ -97,6 +97,41 @@ impl WorkerManager {
             link,
             in_flight: None,
         })
+    }
+
+    /// For a call that is about to be sent ahead: to the process with the fewest calls, if its own has some already.
+    pub(crate) fn choose(&self, worker: &mut Worker) {
+        let Link::Process(own) = &worker.link else {
+            return;
+        };
+        let calls = own.connection.calls();
+        if self.spec.prefetch == 0 || calls == 0 {
+            return;
+        }
+        let others = self.roster.present().into_iter().filter_map(|process| {
+            let is_fit = process.connection.retiring().is_none();
+            is_fit.then(|| (process.connection.calls(), process))
+        });
+        let Some((fewest, process)) = others.min_by_key(|(calls, _)| *calls) else {
+            return;
+        };
+        if fewest < calls && process.join() {
+            let left = std::mem::replace(&mut worker.link, Link::Process(process));
+            self.leave(left);
+        }
+    }
+
+    /// A seat is not in this process any more. Mostly others are.
+    fn leave(&self, link: Link) {
+        let process = match link {
+            Link::Process(process) => process,
+            Link::Script(_) => return,
+        };
+        if process.leave() {
+            let grace = self.spec.command.grace;
+            self.runtime
+                .spawn(async move { process.shut_down(grace).await });
+        }
     }
 
     /// On whatever thread it is polled: timers and readiness need a runtime.
@@ -165,9 +200,8 @@ impl Manager for WorkerManager {
             worker.in_flight = None;
             return Verdict::Keep;
         };
-        let is_alone = self.spec.concurrency == 1;
         match worker.in_flight {
-            Some(_) if is_alone && !process.can_cancel => {
+            Some(_) if process.is_alone() && !process.can_cancel => {
                 process.kill();
                 Verdict::Destroy
             }
@@ -196,7 +230,9 @@ impl Manager for WorkerManager {
             Link::Script(_) => return,
         };
         let is_clean = worker.in_flight.is_none();
-        if why == Reason::Broken || (process.is_alone() && !is_clean) {
+        // The others that it has would wait for ever, if it takes one at a time.
+        let is_stuck = !is_clean && self.spec.concurrency == 1;
+        if why == Reason::Broken || is_stuck {
             process.terminate().await;
             process.leave();
         } else if is_clean {

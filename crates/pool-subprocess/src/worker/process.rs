@@ -149,7 +149,7 @@ impl WorkerProcess {
             child: Mutex::new(child),
             ended: OnceCell::new(),
             pid,
-            is_alone: spec.concurrency == 1,
+            is_alone: spec.seats() == 1,
             cancel_grace: spec.cancel_grace,
             can_cancel: hello.capabilities.contains(&Capability::Cancel),
             can_ping: hello.capabilities.contains(&Capability::Ping),

@@ -1,6 +1,7 @@
 //! What all workers of a pool have in common.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,7 +39,10 @@ pub(crate) struct Spec {
     pub(crate) transport: Transport,
     /// A JSON text, or nothing.
     pub(crate) config: Bytes,
+    /// How many processes there are at most.
+    pub(crate) size: usize,
     pub(crate) concurrency: u32,
+    pub(crate) prefetch: u32,
     pub(crate) max_body: usize,
     pub(crate) boot_timeout: Duration,
     pub(crate) cancel_grace: Duration,
@@ -58,7 +62,9 @@ impl Spec {
             command,
             transport: Transport::default(),
             config: Bytes::new(),
+            size: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             concurrency: 1,
+            prefetch: 0,
             max_body: DEFAULT_MAX_BODY,
             boot_timeout: Duration::from_secs(60),
             cancel_grace: Duration::from_secs(1),
@@ -70,6 +76,30 @@ impl Spec {
             ping_every: Duration::from_secs(5),
             spin: Duration::ZERO,
             timers: Timers::new(),
+        }
+    }
+
+    /// How many calls a process has at once, those that wait in it included.
+    pub(crate) fn seats(&self) -> usize {
+        self.concurrency.saturating_add(self.prefetch) as usize
+    }
+
+    /// Which process has the seat of this number. The first ones are each in another process if others only wait: the pool
+    /// lends the first that is free.
+    pub(crate) fn process_of(&self, seat: usize) -> usize {
+        if self.prefetch > 0 {
+            seat % self.size
+        } else {
+            seat / self.concurrency as usize
+        }
+    }
+
+    /// How many seats there are in so many processes, of those that the pool makes first.
+    pub(crate) fn seats_of(&self, processes: usize) -> usize {
+        if self.prefetch > 0 {
+            processes
+        } else {
+            processes * self.concurrency as usize
         }
     }
 

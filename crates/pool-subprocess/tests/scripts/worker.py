@@ -68,6 +68,12 @@ def sleep(seconds):
     return seconds
 
 
+def pid_at(path):
+    while not os.path.exists(path):
+        sleep(0.001)
+    return os.getpid()
+
+
 def hang():
     while True:
         pass

@@ -63,7 +63,7 @@ impl Hello {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Capability {
-    /// It answers a cancelled request soon.
+    /// It answers a cancelled request soon, and one that waits before its turn.
     Cancel,
     /// It answers pings during a request that takes long.
     Ping,
@@ -80,7 +80,7 @@ pub enum Capability {
 pub struct Init {
     /// The version of the protocol that is spoken from now on.
     pub protocol: u32,
-    /// How many requests there will be at once, at most.
+    /// How many requests it is to run at once, at most.
     pub concurrency: u32,
     /// The longest body that the host accepts, in bytes.
     pub max_body: u64,

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use super::Desk;
+use super::desk::Desk;
 use crate::worker::protocol::Frame;
 
 /// How long a call has the worker to itself.
@@ -87,7 +87,7 @@ impl Shared {
     fn read_during(&self, call: u64, desk: &Desk) {
         while self.call.load(Ordering::SeqCst) == call {
             // A request can be cancelled from now on.
-            let note = |request: &Frame| drop(desk.begin(request.id));
+            let note = |request: &Frame| drop(desk.admit(request.id));
             match desk.link.glance(TICK, note) {
                 Ok(Some(events)) => {
                     for event in events {

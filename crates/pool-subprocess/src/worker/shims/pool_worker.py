@@ -387,9 +387,10 @@ def _open_link():
 
 
 class _Job:
-    __slots__ = ("id", "method", "trace", "deadline", "cancelled", "is_done")
+    __slots__ = ("id", "method", "trace", "deadline", "cancelled", "is_begun", "is_done")
 
-    def __init__(self, id, header):
+    def __init__(self, id, header, is_begun):
+        self.is_begun = is_begun
         self.is_done = False
         self.id = id
         self.method = header.get("method")
@@ -525,9 +526,7 @@ class _Worker:
         """Does what a frame asks for that is no request."""
         kind, id = frame[:2]
         if kind == CANCEL:
-            current = self.jobs.get(id)
-            if current is not None:
-                current.cancelled = True
+            self._cancel(id)
         elif kind == PING:
             self.link.send(PONG, id)
         elif kind == DRAIN:
@@ -539,18 +538,37 @@ class _Worker:
         else:
             raise ProtocolError("an unexpected frame of kind %d" % kind)
 
-    def begin(self, frame):
+    def _cancel(self, id):
+        current = self.jobs.get(id)
+        if current is None:
+            return
+        with self.answering:
+            current.cancelled = True
+            waits = not current.is_begun and not current.is_done
+            current.is_done |= waits
+        if waits:
+            # At once, and not when it would have its turn.
+            self.link.send(ERROR, id, header=_error_header(Cancelled("nobody waits for it")))
+
+    def begin(self, frame, is_begun=False):
         _, id, _, header, _ = frame
         known = self.known
         if known[0] != header:
             known = self.known = (header, _fields(header))
-        current = self.jobs[id] = _Job(id, known[1])
+        current = self.jobs[id] = _Job(id, known[1], is_begun)
         return current
 
     def run(self, frame):
         """Runs a call to its answer."""
         _, id, format, _, body = frame
-        current = self.jobs.get(id) or self.begin(frame)
+        current = self.jobs.get(id) or self.begin(frame, True)
+        if not current.is_begun:
+            # It has waited, and may have been cancelled meanwhile.
+            with self.answering:
+                current.is_begun = True
+            if current.is_done:
+                self.jobs.pop(id, None)
+                return
         header = None
         try:
             _local.job = current

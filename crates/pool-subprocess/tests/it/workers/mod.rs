@@ -6,6 +6,7 @@ use std::time::Duration;
 use pool_subprocess::worker::{Body, Builder, Job, Level, RemoteError, Server, WorkerPool};
 use pool_subprocess::{Command, OnDrop};
 
+mod ahead;
 mod bad;
 mod calls;
 mod cancel;
@@ -73,6 +74,12 @@ fn be_a_worker() {
             std::process::exit(code)
         })
         .method("sleep", sleep)
+        .method("pid_at", |job, path: std::path::PathBuf| {
+            while !path.exists() {
+                sleep(job, 0.001)?;
+            }
+            Ok::<_, RemoteError>(std::process::id())
+        })
         .method("hang", |_, ()| -> Result<(), Infallible> {
             loop {
                 std::thread::park();

@@ -1,0 +1,151 @@
+//! Calls that are sent to a worker before it has answered the last one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pool_subprocess::worker::{Builder, CallEvent, WorkerPool};
+
+use super::scripts::languages;
+use super::{PATIENCE, rust};
+
+/// What begun calls wait for: that a file is there.
+struct Gate(tempfile::TempDir);
+
+impl Gate {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn open(&self, name: &str) {
+        std::fs::write(self.path(name), "").expect("it is made");
+    }
+}
+
+/// Answers with its process, when the file is there.
+async fn pid_at(pool: WorkerPool, path: PathBuf) -> u32 {
+    let call = pool.call("pid_at", &path).deadline(PATIENCE);
+    call.await.expect("an answer")
+}
+
+async fn pid(pool: &WorkerPool) -> u32 {
+    let call = pool.call::<u32>("pid", &()).deadline(PATIENCE);
+    call.await.expect("an answer")
+}
+
+/// With one process each, whose calls wait for one another.
+fn workers() -> Vec<(&'static str, Builder)> {
+    let mut workers = languages();
+    // What waits does not hold up the others there.
+    workers.retain(|(language, _)| *language != "node");
+    workers.push(("rust", rust().size(1)));
+    workers
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// The call has been sent.
+async fn started(pool: &WorkerPool, method: &str, argument: impl serde::Serialize) -> impl Sized {
+    let mut events = pool.call::<u32>(method, &argument).events();
+    let started = events.next().await.expect("an event");
+    assert!(matches!(started, CallEvent::Started { .. }), "{started:?}");
+    events
+}
+
+#[tokio::test]
+async fn calls_that_are_sent_ahead_have_their_own_answers() {
+    let mut cases = languages();
+    cases.push(("rust", rust()));
+    for (language, builder) in cases {
+        let pool = builder.size(2).prefetch(3).build().await.expect(language);
+        let calls = (0..64_u32).map(|number| {
+            let pool = pool.clone();
+            tokio::spawn(async move { pool.call::<u32>("echo", &number).deadline(PATIENCE).await })
+        });
+        for (number, call) in (0..).zip(calls.collect::<Vec<_>>()) {
+            let echo = call.await.expect("no panic").expect("an answer");
+            assert_eq!(echo, number, "{language}");
+        }
+        assert!(pool.status().size > 2, "{language}: {:?}", pool.status());
+        pool.drain(PATIENCE).await.expect(language);
+    }
+}
+
+/// Whichever place in line a call has: it goes to the worker that is free.
+#[tokio::test]
+async fn no_call_waits_in_a_worker_while_another_is_free() {
+    let gate = Gate::new();
+    let builder = rust().size(2).warm_up(2).prefetch(1);
+    let pool = builder.build().await.expect("valid");
+    let first = ["a", "b"].map(|name| tokio::spawn(pid_at(pool.clone(), gate.path(name))));
+    until(|| pool.status().in_use == 2).await;
+    // The third waits behind one of them, and then holds its process alone.
+    let third = tokio::spawn(pid_at(pool.clone(), gate.path("c")));
+    until(|| pool.status().in_use == 3).await;
+    gate.open("a");
+    gate.open("b");
+    let mut pids = Vec::new();
+    for call in first {
+        pids.push(call.await.expect("no panic"));
+    }
+    assert_ne!(pids[0], pids[1]);
+    let mut free = Vec::new();
+    for _ in 0..8 {
+        free.push(pid(&pool).await);
+    }
+    gate.open("c");
+    let busy = third.await.expect("no panic");
+    assert!(!free.contains(&busy), "{busy} of {free:?}");
+}
+
+/// At once, and not when it would have its turn.
+#[tokio::test]
+async fn what_waits_in_a_worker_can_be_taken_back() {
+    for (language, builder) in workers() {
+        let gate = Gate::new();
+        let builder = builder.prefetch(1).cancel_grace(PATIENCE);
+        let pool = builder.build().await.expect(language);
+        let first = tokio::spawn(pid_at(pool.clone(), gate.path("a")));
+        until(|| pool.status().in_use == 1).await;
+        let waits = started(&pool, "pid_at", gate.path("never")).await;
+        assert_eq!(pool.status().in_use, 2, "{language}");
+        drop(waits);
+        until(|| pool.status().idle == 1).await;
+        gate.open("a");
+        let process = first.await.expect("no panic");
+        assert_eq!(pid(&pool).await, process, "{language}");
+    }
+}
+
+/// Nobody can be answered by a worker that does not leave off.
+#[tokio::test]
+async fn what_waits_behind_a_call_that_hangs_is_made_again() {
+    let short = Duration::from_millis(100);
+    for (language, builder) in workers() {
+        let builder = builder
+            .prefetch(1)
+            .cancel_grace(short)
+            .command(|command| command.grace(short));
+        let pool = builder.build().await.expect(language);
+        let hangs = started(&pool, "hang", ()).await;
+        let waiting = pool.clone();
+        let waits = tokio::spawn(async move {
+            waiting
+                .call::<u32>("pid", &())
+                .retries(1)
+                .deadline(PATIENCE)
+                .await
+        });
+        until(|| pool.status().in_use == 2).await;
+        drop(hangs);
+        let process = waits.await.expect("no panic").expect("an answer");
+        assert_eq!(pid(&pool).await, process, "{language}");
+    }
+}
