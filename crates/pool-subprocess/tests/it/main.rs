@@ -30,12 +30,14 @@ mod puppets;
 mod pty;
 mod python;
 mod scratch;
+#[cfg(feature = "testing")]
 mod scripted;
 mod seed;
 #[cfg(feature = "serde")]
 mod serialised;
 mod slots;
 mod spawner;
+#[cfg(feature = "testing")]
 mod texts;
 #[cfg(target_os = "linux")]
 mod tree_limits;
