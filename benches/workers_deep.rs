@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         "How many calls a second do two workers answer?",
     )
     .contest(Flavor::MultiThread, deep)
+    .contest(Flavor::CurrentThread, deep)
     .contest(Flavor::CurrentThread, spinning)
     .ask()
 }

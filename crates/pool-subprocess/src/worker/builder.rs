@@ -220,9 +220,9 @@ impl Builder {
         self
     }
 
-    /// How long a call looks for its answer before it waits for it; not at all by default. For answers that come within
-    /// microseconds, at the price of a busy thread; it leaves off by itself where they do not. Not for machines with one
-    /// core.
+    /// How long a call looks for its answer, and a worker in Rust or Python for the next request, before it waits for it;
+    /// not at all by default. For answers and requests that come within microseconds, at the price of a busy thread at both
+    /// ends; each leaves off by itself where they do not. Not for machines with one core.
     pub fn spin(mut self, time: Duration) -> Self {
         self.spec.spin = time;
         self

@@ -18,7 +18,7 @@ use super::journal::Journal;
 use super::mail::{Crowd, Mail, News, Waiting};
 use super::protocol::{
     Frame, FrameCodec, FrameError, HEAD_LEN, Kind, LogRecord, MAX_HEADER, Request, Retire, head,
-    header_of, put_header,
+    header_of,
 };
 use super::spin::Spin;
 use crate::sys::{self, Channel};
@@ -31,8 +31,6 @@ const COPIED: usize = 16 * 1024;
 pub(crate) struct Connection {
     state: Mutex<State>,
     journal: Arc<Journal>,
-    /// How long a call looks for its answer before it waits for it.
-    spin: Duration,
 }
 
 #[derive(Debug)]
@@ -119,9 +117,8 @@ impl Connection {
                 retiring: None,
                 ping: Ping::default(),
                 logs: Vec::new(),
-                spin: Spin::default(),
+                spin: Spin::new(spin),
             }),
-            spin,
         }
     }
 
@@ -163,7 +160,7 @@ impl Connection {
     ) -> Poll<Result<News, Arc<FrameError>>> {
         let mut stale = Stale::default();
         let mut state = self.lock();
-        let polled = state.poll_news(id, cx, self.spin, &mut stale);
+        let polled = state.poll_news(id, cx, &mut stale);
         self.release(state, id);
         drop(stale);
         polled
@@ -294,7 +291,6 @@ impl State {
         &mut self,
         id: u64,
         cx: &mut Context<'_>,
-        spin: Duration,
         stale: &mut Stale,
     ) -> Poll<Result<News, Arc<FrameError>>> {
         let mut is_registered = false;
@@ -338,7 +334,9 @@ impl State {
                 // What came before counts.
                 continue;
             }
-            if !self.spin.look(&mut self.channel, &mut self.inbox, spin) {
+            let (channel, inbox) = (&mut self.channel, &mut self.inbox);
+            let mut has_come = || channel.try_read(inbox).is_ok_and(|count| count > 0);
+            if !self.spin.look(&mut has_come) {
                 match self.channel.poll_read(&mut cx, &mut self.inbox) {
                     Poll::Ready(read) => self.take_read(read),
                     Poll::Pending => return Poll::Pending,
@@ -354,7 +352,7 @@ impl State {
         }
         // The header goes where it is sent from; its head says how long it is.
         self.scratch.resize(HEAD_LEN, 0);
-        put_header(header, &mut self.scratch);
+        header.put(&mut self.scratch);
         let length = self.scratch.len() - HEAD_LEN;
         if length > MAX_HEADER {
             self.scratch.clear();

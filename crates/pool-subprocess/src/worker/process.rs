@@ -318,6 +318,7 @@ async fn greet(spec: &Spec, connection: &Connection, token: &str) -> Result<Hell
         protocol: VERSION,
         concurrency: spec.concurrency,
         max_body: spec.max_body as u64,
+        spin_us: u64::try_from(spec.spin.as_micros()).unwrap_or(u64::MAX),
     });
     let frame = Frame::new(Kind::Init, 0).header(init);
     let frame = frame.json(spec.config.clone());

@@ -1,30 +1,30 @@
-//! Looking for an answer before one waits for it.
+//! Looking for what the other end sends before one waits for it: both ends do, or one wakes the other all the same.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
-
-use crate::sys::Channel;
-
-/// For so many calls nobody looks after it was in vain: it costs all of its time then, and the worker its processor.
-const PAUSE: u32 = 256;
+/// So many times nobody looks, at most, after it was in vain: it costs all of its time then, and others the processor.
+const LONGEST_PAUSE: u32 = 256;
 
 /// Whether it is worth it: as long as it was the last time.
 #[derive(Debug, Default)]
 pub(crate) struct Spin {
-    /// For so many calls it is not tried.
+    time: Duration,
     pause: u32,
+    last_pause: u32,
 }
 
 impl Spin {
-    /// Reads if something comes soon; whether it did.
-    pub(crate) fn look(
-        &mut self,
-        channel: &mut Channel,
-        inbox: &mut BytesMut,
-        spin: Duration,
-    ) -> bool {
-        if spin.is_zero() {
+    pub(crate) fn new(time: Duration) -> Self {
+        Self {
+            time,
+            ..Self::default()
+        }
+    }
+
+    /// Whether something has come within the time.
+    pub(crate) fn look(&mut self, mut has_come: impl FnMut() -> bool) -> bool {
+        if self.time.is_zero() {
             return false;
         }
         if self.pause > 0 {
@@ -32,13 +32,16 @@ impl Spin {
             return false;
         }
         let begun = Instant::now();
-        while begun.elapsed() < spin {
-            if channel.try_read(inbox).is_ok_and(|count| count > 0) {
+        while begun.elapsed() < self.time {
+            if has_come() {
+                self.last_pause = 0;
                 return true;
             }
-            std::hint::spin_loop();
+            // The other end may be on this processor.
+            thread::yield_now();
         }
-        self.pause = PAUSE;
+        self.last_pause = (self.last_pause * 4).clamp(4, LONGEST_PAUSE);
+        self.pause = self.last_pause;
         false
     }
 }

@@ -195,6 +195,7 @@ impl Peer {
             protocol: VERSION,
             concurrency: 1,
             max_body,
+            spin_us: 0,
         };
         self.send([Frame::new(Kind::Init, 0).header(to_header(&init))])
             .await?;

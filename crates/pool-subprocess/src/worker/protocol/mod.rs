@@ -9,7 +9,6 @@ pub use frame::{
     DEFAULT_MAX_BODY, Format, Frame, FrameCodec, FrameError, HEAD_LEN, Kind, MAGIC, MAX_HEADER,
     Noise,
 };
-pub(crate) use message::put_header;
 pub use message::{
     Capability, Hello, Init, Level, LogRecord, RemoteCause, RemoteError, Request, Retire, Shutdown,
     header_of, to_header,

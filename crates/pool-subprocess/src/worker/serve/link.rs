@@ -12,6 +12,7 @@ use tokio_util::codec::Decoder as _;
 use super::broken;
 use crate::sys::{self, Port};
 use crate::worker::protocol::{CHANNEL_ENV, Frame, FrameCodec, FrameError, Kind};
+use crate::worker::spin::Spin;
 
 /// Two ends of it: one is read by whoever is free to, the other written by whoever has something to say.
 pub(super) struct Link {
@@ -28,6 +29,7 @@ struct Reader {
     piece: Box<[u8]>,
     /// Requests that came while a call was running.
     later: VecDeque<Frame>,
+    spin: Spin,
 }
 
 struct Writer {
@@ -68,6 +70,7 @@ impl Link {
                 bytes: BytesMut::new(),
                 piece: vec![0; PIECE].into_boxed_slice(),
                 later: VecDeque::new(),
+                spin: Spin::default(),
             }),
             writer: Mutex::new(Writer {
                 channel: writer,
@@ -149,6 +152,11 @@ impl Link {
         Ok(events)
     }
 
+    /// How long it looks for a request before it waits for one.
+    pub(super) fn set_spin(&self, time: Duration) {
+        self.reader().spin = Spin::new(time);
+    }
+
     /// The longest body that the host accepts.
     pub(super) fn set_max_body(&self, bytes: usize) {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -191,6 +199,10 @@ impl Reader {
             if let Some(frame) = self.codec.decode(&mut self.bytes).map_err(broken)? {
                 return Ok(Some(frame));
             }
+            let channel = &self.channel;
+            // An error shows when it is read.
+            let mut has_come = || sys::is_readable(channel, Duration::ZERO).unwrap_or(true);
+            self.spin.look(&mut has_come);
             if self.fill()? == 0 {
                 return self.codec.decode_eof(&mut self.bytes).map_err(broken);
             }

@@ -155,6 +155,7 @@ impl Server {
         };
         let init: Init = header_of(&frame).map_err(io::Error::other)?;
         link.set_max_body(usize::try_from(init.max_body).unwrap_or(usize::MAX));
+        link.set_spin(Duration::from_micros(init.spin_us));
         if let Some(load) = self.init.take() {
             if let Err(error) = load(frame.into()) {
                 let header = to_header(&error.clone().shortened());

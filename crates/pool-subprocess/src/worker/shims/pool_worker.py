@@ -43,6 +43,9 @@ JSON, RAW = 0, 1
 TICK = 0.05
 IDLE_TICKS = 20
 
+# So many times nobody looks for a request before it waits, at most.
+LONGEST_PAUSE = 256
+
 # What is copied behind its head, and what one read asks for, in bytes.
 COPIED = 16 * 1024
 READ_AHEAD = 256 * 1024
@@ -228,6 +231,9 @@ class _Link:
         self.buffer = memoryview(bytearray(READ_AHEAD))
         self.start = 0
         self.end = 0
+        # How long it looks before it waits, in seconds; and how often it does not, after that was in vain.
+        self.spin = 0
+        self.pause = self.last_pause = 0
 
     def send(self, kind, id, format=JSON, header=b"", body=b""):
         head = HEAD.pack(MAGIC, kind, format, 0, id, len(header), len(body))
@@ -260,10 +266,26 @@ class _Link:
             frame = self.buffered() if self.start < self.end else None
             if frame is not None:
                 return frame
+            if self.spin:
+                self._look()
             if not self.fill():
                 if self.end > self.start:
                     raise ProtocolError("the channel ended within a frame")
                 return None
+
+    def _look(self):
+        """For a while, before it waits: whoever sends then need not wake this thread."""
+        if self.pause:
+            self.pause -= 1
+            return
+        until = time.monotonic() + self.spin
+        while time.monotonic() < until:
+            if self.wait(0):
+                self.last_pause = 0
+                return
+            # The host may be on this processor.
+            _yield()
+        self.pause = self.last_pause = min(max(self.last_pause * 4, 4), LONGEST_PAUSE)
 
     def fill(self):
         """Reads what is there, and waits for it if there is nothing. How much it was; 0 is the end."""
@@ -341,6 +363,9 @@ class _Link:
                 end.close()
             except OSError:
                 pass
+
+
+_yield = getattr(os, "sched_yield", functools.partial(time.sleep, 0))
 
 
 def _wait_for_pipe(descriptor, seconds):
@@ -462,6 +487,7 @@ class _Worker:
         init = json.loads(header)
         self.concurrency = min(self.concurrency, init["concurrency"])
         self.max_body = min(init.get("max_body", MAX_BODY), 0xFFFFFFFF)
+        self.link.spin = init.get("spin_us", 0) / 1e6
         config = json.loads(body) if body else None
 
     def ready(self):

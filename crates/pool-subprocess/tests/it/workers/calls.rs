@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pool_subprocess::worker::{CallError, CallEvent, Format, LogSource};
 
+use super::scripts::languages;
 use super::{PATIENCE, bytes, rust, rust_with};
 use crate::puppets::skipped;
 
@@ -27,6 +28,25 @@ async fn calls_are_answered_by_warm_processes() {
     assert_ne!(first, std::process::id());
     pool.drain(PATIENCE).await.expect("it is empty");
     assert!(!puppet::pid_alive(first));
+}
+
+#[tokio::test]
+async fn both_ends_can_look_before_they_wait() {
+    let mut cases = languages();
+    cases.push(("rust", rust().size(1)));
+    for (language, builder) in cases {
+        let looking = builder.spin(Duration::from_millis(1));
+        let pool = looking.build().await.expect(language);
+        for number in 0..50_u32 {
+            let echo: u32 = pool.call("echo", &number).await.expect(language);
+            assert_eq!(echo, number, "{language}");
+        }
+        let lost = pool.call::<()>("crash", &()).await.expect_err(language);
+        assert!(matches!(lost, CallError::Lost { .. }), "{language}: {lost}");
+        let echo: u32 = pool.call("echo", &7).await.expect(language);
+        assert_eq!(echo, 7, "{language}");
+        pool.drain(PATIENCE).await.expect(language);
+    }
 }
 
 #[tokio::test]
