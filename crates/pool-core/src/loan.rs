@@ -289,7 +289,8 @@ fn note_end<M: Manager>(shared: &Shared<M>, claim: &Claim<M::Resource>, phase: P
             held_for: shared.clock.since(claim.since()),
         });
     }
-    if shared.hot.stamps() {
+    // To be looked at is no use.
+    if shared.hot.stamps() && phase != Phase::Checking {
         claim.set_since(shared.clock.stamp());
     }
 }

@@ -113,8 +113,8 @@ struct Slot<R> {
     /// When its resource was made, by the pool's clock.
     born: AtomicU32,
     id: AtomicU64,
-    /// When the present loan began, by the pool's clock; 0 while its borrower has not collected it. While idle,
-    /// when the last one ended, if anybody wants to know.
+    /// When the present loan began, by the pool's clock; while idle, when the last one ended, if anybody wants to know.
+    /// While its borrower has not collected it, when the last one ended if checks depend on that, and else 0.
     since: AtomicU64,
     caller: AtomicPtr<Location<'static>>,
 }

@@ -145,6 +145,18 @@ async fn what_was_used_shortly_ago_is_not_checked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn to_be_looked_at_is_no_use() {
+    let manager = Scripted::default();
+    let pool = pool(manager.builder().idle_timeout(Some(10 * SECOND)));
+    drop(ready(pool.acquire()).unwrap());
+    for _ in 0..4 {
+        tokio::time::sleep(4 * SECOND).await;
+        pool.retain(|_, _| true);
+    }
+    assert_eq!(manager.seen().destroyed(), [Reason::Idle]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_handed_on_was_used_just_now_however_long() {
     let manager = Scripted::default();
     let pool = pool(manager.builder().max_size(1).check_after(SECOND));

@@ -50,14 +50,24 @@ impl Deadline {
 /// Why one attempt has failed.
 pub(super) struct Failure {
     pub(super) error: CallError,
-    /// The worker has done nothing of it.
-    pub(super) is_unsent: bool,
+    pub(super) fate: Fate,
+}
+
+/// How far the request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Its worker was lost before.
+    Unsent,
+    /// Its worker was lost, and has done nothing of it.
+    Unread,
+    /// It may have been run.
+    Sent,
 }
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        let is_unsent = false;
-        Self { error, is_unsent }
+        let fate = Fate::Sent;
+        Self { error, fate }
     }
 }
 
@@ -71,7 +81,9 @@ impl PreparedCall {
         &mut self,
         guard: &mut OwnedGuard<WorkerManager>,
     ) -> Result<Body, Failure> {
-        let Worker { link, in_flight } = &mut **guard;
+        let Worker {
+            link, in_flight, ..
+        } = &mut **guard;
         let result = match link {
             Link::Script(script) => {
                 self.started(None);
@@ -114,8 +126,8 @@ impl PreparedCall {
             }
             Err(Unsent::Lost(error)) => {
                 let error = self.lost(process, error).await;
-                let is_unsent = true;
-                return Err(Failure { error, is_unsent });
+                let fate = Fate::Unsent;
+                return Err(Failure { error, fate });
             }
         };
         *in_flight = Some(call);
@@ -150,9 +162,10 @@ impl PreparedCall {
             }
             Ok(frame) => Ok(frame.into()),
             Err(error) => {
-                let is_unsent = process.is_alone() && process.connection.is_unread();
+                let is_unread = process.is_alone() && process.connection.is_unread();
+                let fate = if is_unread { Fate::Unread } else { Fate::Sent };
                 let error = self.lost(process, error).await;
-                Err(Failure { error, is_unsent })
+                Err(Failure { error, fate })
             }
         }
     }

@@ -109,13 +109,14 @@ impl Builder {
     }
 
     /// How many calls more a process is sent, which wait there until it has answered others; none by default. Between two
-    /// calls it does not have to wait for the host then, which pays for many calls of microseconds at once: calls are sent
-    /// ahead only while all processes are busy, to the one that has the fewest.
+    /// calls it does not have to wait for the host then, which pays for many calls of microseconds at once. Calls are sent
+    /// ahead only while all processes that run are busy, to the one that has the fewest; one that was lost is started
+    /// again when the others have as many as they may.
     ///
     /// What was sent ahead stays with its process, also if another one is free before. If that is lost, or does not leave
     /// off a call that was taken back and is killed, so are the calls that wait in it: [`Call::retries`](super::Call::retries)
-    /// makes them again. The lines that it prints belong to no call. Node runs what it is sent ahead at once, as far as it
-    /// waits itself.
+    /// makes them again. A worker that is lent ([`WorkerPool::worker`]) has calls of others as well. The lines that it
+    /// prints belong to no call. Node runs what it is sent ahead at once, as far as it waits itself.
     pub fn prefetch(mut self, calls: u32) -> Self {
         self.spec.prefetch = calls;
         self

@@ -12,7 +12,7 @@ use pool_core::Priority;
 use pool_core::timer::Timers;
 use serde::de::DeserializeOwned;
 
-use super::attempt::{Deadline, Failure, PreparedCall};
+use super::attempt::{Deadline, Failure, Fate, PreparedCall};
 use super::call_events::CallEvents;
 use super::error::CallError;
 use super::events::{Body, Sink};
@@ -143,8 +143,14 @@ impl<'w, R> Call<'w, R> {
                 trace: self.trace,
                 sink,
             };
-            // Not for ever: it may be the request that ends them.
+            // Not for ever: it may be the request that ends them. And of those that are lost before, no more than there are.
             let mut unread_left = 3;
+            let mut unsent_left = match &self.target {
+                Target::Pool(pool) => {
+                    pool.pool.manager().spec.size * pool.pool.manager().spec.seats()
+                }
+                Target::Worker(_) => 0,
+            };
             let result = loop {
                 let result = match &mut self.target {
                     Target::Worker(worker) => request.run_on(&mut worker.worker).await,
@@ -163,7 +169,7 @@ impl<'w, R> Call<'w, R> {
                         }
                     }
                 };
-                let Err(Failure { error, is_unsent }) = result else {
+                let Err(Failure { error, fate }) = result else {
                     break result;
                 };
                 let may_repeat = match &error {
@@ -172,9 +178,14 @@ impl<'w, R> Call<'w, R> {
                     _ => false,
                 };
                 let is_pooled = matches!(self.target, Target::Pool(_));
-                if is_pooled && is_unsent && unread_left > 0 {
-                    // It has done nothing of it: another one takes it.
-                    unread_left -= 1;
+                // It has done nothing of it: another one takes it.
+                let left = match fate {
+                    Fate::Unsent => Some(&mut unsent_left),
+                    Fate::Unread => Some(&mut unread_left),
+                    Fate::Sent => None,
+                };
+                if let Some(left) = left.filter(|left| is_pooled && **left > 0) {
+                    *left -= 1;
                     continue;
                 }
                 if !(is_pooled && may_repeat && self.retries > 0) {

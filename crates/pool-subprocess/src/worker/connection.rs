@@ -335,12 +335,16 @@ impl State {
                 continue;
             }
             let (channel, inbox) = (&mut self.channel, &mut self.inbox);
-            let mut has_come = || channel.try_read(inbox).is_ok_and(|count| count > 0);
-            if !self.spin.look(&mut has_come) {
-                match self.channel.poll_read(&mut cx, &mut self.inbox) {
+            let seen = self.spin.look(|| match channel.try_read(inbox) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+                read => Some(read),
+            });
+            match seen {
+                Some(read) => self.take_read(read),
+                None => match self.channel.poll_read(&mut cx, &mut self.inbox) {
                     Poll::Ready(read) => self.take_read(read),
                     Poll::Pending => return Poll::Pending,
-                }
+                },
             }
             self.dispatch();
         }

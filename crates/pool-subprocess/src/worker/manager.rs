@@ -1,10 +1,10 @@
 //! How a pool makes, checks and ends its workers.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -26,8 +26,10 @@ use crate::pool::SubprocessPool;
 pub struct WorkerManager {
     pub(crate) spec: Spec,
     pub(crate) processes: SubprocessPool,
-    /// By the number of the process, for workers that take several calls at once.
-    shared: Mutex<HashMap<usize, Arc<Berth>>>,
+    /// One for each process, where several seats share one.
+    berths: Box<[Arc<Berth>]>,
+    /// One seat at a time takes its place.
+    placing: Mutex<()>,
     pub(crate) roster: Roster,
     pub(crate) script: Option<WorkerScript>,
     /// What the work of the pool's own runs in, whoever causes it.
@@ -36,16 +38,48 @@ pub struct WorkerManager {
     _shim: Option<tempfile::TempDir>,
 }
 
-/// Where one process lives that several resources share; locked while it boots.
+/// Where one process lives that several seats share.
 #[derive(Debug, Default)]
-pub(crate) struct Berth(tokio::sync::Mutex<Weak<WorkerProcess>>);
+struct Berth {
+    process: Mutex<Weak<WorkerProcess>>,
+    /// Locked while one boots.
+    booting: tokio::sync::Mutex<()>,
+    /// How many seats are there, or will be. Relaxed: it decides where the next one goes, and nothing else.
+    seats: AtomicUsize,
+}
 
-/// The right to one call at a time: a worker's process, or a part of it.
+impl Berth {
+    fn process(&self) -> Option<Arc<WorkerProcess>> {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        process.upgrade()
+    }
+}
+
+/// A seat's place in a berth.
+#[derive(Debug)]
+struct Place(Arc<Berth>);
+
+impl Place {
+    fn new(berth: &Arc<Berth>) -> Self {
+        berth.seats.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(berth))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.seats.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The right to one call at a time, a seat: a worker's process, or a part of it.
 #[derive(Debug)]
 pub struct Worker {
     pub(crate) link: Link,
     /// The call that was begun and is not answered.
     pub(crate) in_flight: Option<u64>,
+    /// Where several share a process.
+    place: Option<Place>,
 }
 
 /// What answers.
@@ -64,9 +98,10 @@ impl WorkerManager {
         shim: Option<tempfile::TempDir>,
     ) -> Self {
         Self {
+            berths: (0..spec.size).map(|_| Arc::default()).collect(),
             spec,
             processes,
-            shared: Mutex::default(),
+            placing: Mutex::default(),
             roster: Roster::default(),
             script,
             runtime,
@@ -83,39 +118,66 @@ impl WorkerManager {
         Ok(process)
     }
 
-    /// A worker for the resource of this number.
-    async fn make(&self, index: usize) -> Result<Worker, BootError> {
-        let link = match &self.script {
-            Some(script) => Link::Script(script.clone()),
-            None if self.spec.seats() == 1 => Link::Process(self.within(self.boot()).await?),
+    async fn make(&self) -> Result<Worker, BootError> {
+        let (link, place) = match &self.script {
+            Some(script) => (Link::Script(script.clone()), None),
+            None if self.spec.seats() == 1 => {
+                let process = self.within(self.boot()).await?;
+                (Link::Process(process), None)
+            }
             None => {
-                let number = self.spec.process_of(index);
-                Link::Process(self.within(self.shared(number)).await?)
+                let place = self.place();
+                let process = self.within(self.shared(&place.0)).await?;
+                (Link::Process(process), Some(place))
             }
         };
         Ok(Worker {
             link,
             in_flight: None,
+            place,
         })
+    }
+
+    /// In the emptiest process if calls are sent ahead, and else in the fullest that has room: no more than needed are
+    /// started then.
+    fn place(&self) -> Place {
+        let _placing = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
+        let seats = |berth: &&Arc<Berth>| berth.seats.load(Ordering::Relaxed);
+        let with_room = self
+            .berths
+            .iter()
+            .filter(|berth| seats(berth) < self.spec.seats());
+        let chosen = if self.spec.prefetch > 0 {
+            with_room.min_by_key(seats)
+        } else {
+            with_room.max_by_key(seats)
+        };
+        match chosen.or_else(|| self.berths.iter().min_by_key(seats)) {
+            Some(berth) => Place::new(berth),
+            None => unreachable!("a pool has room for one"),
+        }
     }
 
     /// For a call that is about to be sent ahead: to the process with the fewest calls, if its own has some already.
     pub(crate) fn choose(&self, worker: &mut Worker) {
-        let Link::Process(own) = &worker.link else {
-            return;
+        let own = match &worker.link {
+            Link::Process(own) if self.spec.prefetch > 0 => own,
+            _ => return,
         };
         let calls = own.connection.calls();
-        if self.spec.prefetch == 0 || calls == 0 {
+        if calls == 0 {
             return;
         }
-        let others = self.roster.present().into_iter().filter_map(|process| {
-            let is_fit = process.connection.retiring().is_none();
-            is_fit.then(|| (process.connection.calls(), process))
+        let others = self.berths.iter().filter_map(|berth| {
+            let process = berth.process()?;
+            let is_fit = process.has_seats() && process.connection.retiring().is_none();
+            is_fit.then(|| (process.connection.calls(), process, berth))
         });
-        let Some((fewest, process)) = others.min_by_key(|(calls, _)| *calls) else {
+        let Some((fewest, process, berth)) = others.min_by_key(|(calls, ..)| *calls) else {
             return;
         };
         if fewest < calls && process.join() {
+            worker.place = Some(Place::new(berth));
             let left = std::mem::replace(&mut worker.link, Link::Process(process));
             self.leave(left);
         }
@@ -152,20 +214,17 @@ impl WorkerManager {
         }
     }
 
-    /// The process that resources of this number share.
-    async fn shared(&self, number: usize) -> Result<Arc<WorkerProcess>, BootError> {
-        let berth = {
-            let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(shared.entry(number).or_default())
-        };
-        let mut there = berth.0.lock().await;
-        if let Some(process) = there.upgrade() {
+    /// The process of this berth.
+    async fn shared(&self, berth: &Berth) -> Result<Arc<WorkerProcess>, BootError> {
+        let _booting = berth.booting.lock().await;
+        if let Some(process) = berth.process() {
             let is_fit = process.connection.check().is_ok() && process.retiring().is_none();
             if is_fit && process.join() {
                 return Ok(process);
             }
         }
         let process = self.boot().await?;
+        let mut there = berth.process.lock().unwrap_or_else(PoisonError::into_inner);
         *there = Arc::downgrade(&process);
         Ok(process)
     }
@@ -176,7 +235,7 @@ impl Manager for WorkerManager {
     type Error = BootError;
 
     async fn create(&self, cx: &CreateCx) -> Result<Worker, BootError> {
-        match first_of(self.make(cx.index()), cx.cancelled()).await {
+        match first_of(self.make(), cx.cancelled()).await {
             First::Left(made) => made,
             First::Right(()) => Err(self.error(BootFault::Closed)),
         }
@@ -225,14 +284,27 @@ impl Manager for WorkerManager {
     }
 
     async fn destroy(&self, worker: Worker, why: Reason) {
-        let process = match worker.link {
+        let Worker {
+            link,
+            in_flight,
+            place: _place,
+        } = worker;
+        let process = match link {
             Link::Process(process) => process,
             Link::Script(_) => return,
         };
-        let is_clean = worker.in_flight.is_none();
-        // The others that it has would wait for ever, if it takes one at a time.
+        let is_clean = match in_flight {
+            None => true,
+            // Others have it as well: it is asked to leave off before it pays for it.
+            Some(call) if !process.is_alone() && why != Reason::ResetFailed => {
+                why != Reason::Broken && self.within(process.settle(call)).await
+            }
+            Some(_) => false,
+        };
+        // Those that wait in one that takes one at a time would wait for ever.
         let is_stuck = !is_clean && self.spec.concurrency == 1;
         if why == Reason::Broken || is_stuck {
+            process.connection.retire("it did not leave off");
             process.terminate().await;
             process.leave();
         } else if is_clean {

@@ -86,7 +86,8 @@ impl WorkerPool {
         builder.scripted(rules)
     }
 
-    /// A worker for several calls in a row, or for state that it keeps between them.
+    /// A worker for several calls in a row, or for state that it keeps between them. With
+    /// [`concurrency`](Builder::concurrency) or [`prefetch`](Builder::prefetch) it has calls of others at the same time.
     ///
     /// # Errors
     /// Those of [`pool_core::Pool::acquire`], with [`BootError`].

@@ -43,6 +43,8 @@ pub(crate) struct WorkerProcess {
     pub(crate) pid: Option<u32>,
     pub(crate) can_cancel: bool,
     is_alone: bool,
+    /// It runs one call at a time, however many it has.
+    is_serial: bool,
     cancel_grace: Duration,
     pub(crate) can_ping: bool,
     pub(crate) max_body: usize,
@@ -150,6 +152,7 @@ impl WorkerProcess {
             ended: OnceCell::new(),
             pid,
             is_alone: spec.seats() == 1,
+            is_serial: spec.concurrency == 1,
             cancel_grace: spec.cancel_grace,
             can_cancel: hello.capabilities.contains(&Capability::Cancel),
             can_ping: hello.capabilities.contains(&Capability::Ping),
@@ -174,6 +177,11 @@ impl WorkerProcess {
             .seats
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         joined.is_ok()
+    }
+
+    /// Whether it is not about to end.
+    pub(crate) fn has_seats(&self) -> bool {
+        self.seats.load(Ordering::Relaxed) > 0
     }
 
     /// One less; whether it was the last.
@@ -226,7 +234,7 @@ impl WorkerProcess {
         {
             return false;
         }
-        if self.can_cancel {
+        if self.can_cancel || self.is_serial {
             let answered = in_time(&self.timers, self.cancel_grace, answered);
             answered.await.unwrap_or(false)
         } else {

@@ -84,17 +84,7 @@ impl Spec {
         self.concurrency.saturating_add(self.prefetch) as usize
     }
 
-    /// Which process has the seat of this number. The first ones are each in another process if others only wait: the pool
-    /// lends the first that is free.
-    pub(crate) fn process_of(&self, seat: usize) -> usize {
-        if self.prefetch > 0 {
-            seat % self.size
-        } else {
-            seat / self.concurrency as usize
-        }
-    }
-
-    /// How many seats there are in so many processes, of those that the pool makes first.
+    /// How many seats the pool makes before there are so many processes.
     pub(crate) fn seats_of(&self, processes: usize) -> usize {
         if self.prefetch > 0 {
             processes

@@ -22,26 +22,26 @@ impl Spin {
         }
     }
 
-    /// Whether something has come within the time.
-    pub(crate) fn look(&mut self, mut has_come: impl FnMut() -> bool) -> bool {
+    /// What has come within the time, if something has.
+    pub(crate) fn look<T>(&mut self, mut see: impl FnMut() -> Option<T>) -> Option<T> {
         if self.time.is_zero() {
-            return false;
+            return None;
         }
         if self.pause > 0 {
             self.pause -= 1;
-            return false;
+            return None;
         }
         let begun = Instant::now();
         while begun.elapsed() < self.time {
-            if has_come() {
+            if let Some(seen) = see() {
                 self.last_pause = 0;
-                return true;
+                return Some(seen);
             }
             // The other end may be on this processor.
             thread::yield_now();
         }
         self.last_pause = (self.last_pause * 4).clamp(4, LONGEST_PAUSE);
         self.pause = self.last_pause;
-        false
+        None
     }
 }

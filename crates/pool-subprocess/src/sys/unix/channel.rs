@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -228,14 +227,23 @@ fn receive(socket: &OwnedFd, bytes: &mut BytesMut) -> io::Result<(usize, bool)> 
 #[derive(Debug)]
 pub(crate) enum Port {
     /// By the calls for sockets, which are shorter than those for files.
-    Socket(UnixStream),
+    Socket(OwnedFd),
     Pipe(File),
+}
+
+impl Port {
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Socket(socket) => Self::Socket(socket.try_clone()?),
+            Self::Pipe(pipe) => Self::Pipe(pipe.try_clone()?),
+        })
+    }
 }
 
 impl io::Read for Port {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Socket(socket) => socket.read(bytes),
+            Self::Socket(socket) => Ok(rustix::net::recv(socket, bytes, RecvFlags::empty())?.0),
             Self::Pipe(pipe) => pipe.read(bytes),
         }
     }
@@ -244,7 +252,7 @@ impl io::Read for Port {
 impl io::Write for Port {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Socket(socket) => socket.write(bytes),
+            Self::Socket(socket) => Ok(rustix::net::send(socket, bytes, NO_SIGNAL)?),
             Self::Pipe(pipe) => pipe.write(bytes),
         }
     }
@@ -277,9 +285,9 @@ pub(crate) fn open_worker_channel(place: &str) -> io::Result<(Port, Port)> {
     };
     let reader = rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?;
     let ports = if is_alone {
-        let socket = UnixStream::from(reader);
-        let same = socket.try_clone()?;
-        (Port::Socket(socket), Port::Socket(same))
+        let reader = Port::Socket(reader);
+        let same = reader.try_clone()?;
+        (reader, same)
     } else {
         let writer = rustix::io::fcntl_dupfd_cloexec(stdout(), 3)?;
         dup2_stdout(stderr())?;

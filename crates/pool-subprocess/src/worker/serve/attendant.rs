@@ -88,10 +88,11 @@ impl Shared {
         while self.call.load(Ordering::SeqCst) == call {
             // A request can be cancelled from now on.
             let note = |request: &Frame| drop(desk.admit(request.id));
-            match desk.link.glance(TICK, note) {
+            let is_running = || self.call.load(Ordering::SeqCst) == call;
+            match desk.link.glance(TICK, is_running, note) {
                 Ok(Some(events)) => {
                     for event in events {
-                        let _ = desk.note(event);
+                        let _ = desk.note(&event);
                     }
                 }
                 // Nobody is there to answer to; or the host has said that it goes.

@@ -55,8 +55,8 @@ impl Desk {
     }
 
     /// Does what an event asks for, unless it is a request.
-    pub(super) fn note(&self, event: Event) -> io::Result<Event> {
-        match &event {
+    pub(super) fn note(&self, event: &Event) -> io::Result<()> {
+        match event {
             Event::Cancel(id) => self.cancel(*id)?,
             Event::Ping(id) => self.link.send(&Frame::new(Kind::Pong, *id))?,
             Event::Shutdown => {
@@ -68,7 +68,7 @@ impl Desk {
             }
             Event::Request(_) | Event::Drain => {}
         }
-        Ok(event)
+        Ok(())
     }
 
     /// It can be cancelled from now on.

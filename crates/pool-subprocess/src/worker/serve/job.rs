@@ -58,7 +58,7 @@ impl Job {
         self.id
     }
 
-    /// When the caller will have given up.
+    /// When the caller will have given up; later by what the request has waited in the worker, if it has.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline

@@ -18,6 +18,8 @@ use crate::worker::spin::Spin;
 pub(super) struct Link {
     reader: Mutex<Reader>,
     writer: Mutex<Writer>,
+    /// What is read, to be looked at only.
+    watched: Port,
     draining: AtomicBool,
 }
 
@@ -63,6 +65,7 @@ impl Link {
             ))
         })?;
         let (reader, writer) = sys::open_worker_channel(&place)?;
+        let watched = reader.try_clone()?;
         Ok(Self {
             reader: Mutex::new(Reader {
                 channel: reader,
@@ -77,6 +80,7 @@ impl Link {
                 codec: FrameCodec::new(u32::MAX as usize),
                 bytes: BytesMut::new(),
             }),
+            watched,
             draining: AtomicBool::new(false),
         })
     }
@@ -115,20 +119,30 @@ impl Link {
         }
     }
 
-    /// What came while a call is running, if something comes soon. `None`: the host is gone. Requests are kept for when the
+    /// What came while a call is running, if it is and something comes soon. `None`: the host is gone. Requests are kept for when the
     /// call is over, and noted, before anybody else can have the reader: who serves would wait for them in vain.
     pub(super) fn glance(
         &self,
         patience: Duration,
+        is_running: impl Fn() -> bool,
         note: impl Fn(&Frame),
     ) -> io::Result<Option<Vec<Event>>> {
-        let Ok(mut reader) = self.reader.try_lock() else {
-            // Whoever serves has nothing to do again.
+        // Who serves has nothing to do again when the reader is taken, or the call over.
+        let reader = || self.reader.try_lock().ok().filter(|_| is_running());
+        let Some(mut first) = reader() else {
             return Ok(Some(Vec::new()));
         };
         // What came with the request is in the buffer, and the channel tells nothing of it.
-        let events = self.split(&mut reader, &note)?;
-        if !events.is_empty() || !sys::is_readable(&reader.channel, patience)? {
+        let events = self.split(&mut first, &note)?;
+        drop(first);
+        // Without the reader: who serves may take the next request meanwhile.
+        if !events.is_empty() || !sys::is_readable(&self.watched, patience)? {
+            return Ok(Some(events));
+        }
+        let Some(mut reader) = reader() else {
+            return Ok(Some(events));
+        };
+        if !sys::is_readable(&reader.channel, Duration::ZERO)? {
             return Ok(Some(events));
         }
         match reader.fill()? {
@@ -201,8 +215,8 @@ impl Reader {
             }
             let channel = &self.channel;
             // An error shows when it is read.
-            let mut has_come = || sys::is_readable(channel, Duration::ZERO).unwrap_or(true);
-            self.spin.look(&mut has_come);
+            let has_come = || sys::is_readable(channel, Duration::ZERO).unwrap_or(true);
+            self.spin.look(|| has_come().then_some(()));
             if self.fill()? == 0 {
                 return self.codec.decode_eof(&mut self.bytes).map_err(broken);
             }

@@ -176,7 +176,8 @@ impl Server {
 fn serve_alone(desk: &Arc<Desk>) -> io::Result<()> {
     let attendant = Attendant::start(desk)?;
     while let Some(event) = desk.link.next_event()? {
-        let Event::Request(frame) = desk.note(event)? else {
+        let Event::Request(frame) = event else {
+            desk.note(&event)?;
             continue;
         };
         let standing = desk.admit(frame.id);
@@ -209,15 +210,21 @@ fn serve_with(desk: &Arc<Desk>, threads: u32) -> io::Result<()> {
     });
     let workers: Vec<std::thread::JoinHandle<io::Result<()>>> = workers.collect();
     while let Some(event) = desk.link.next_event()? {
-        if let Event::Request(frame) = desk.note(event)? {
-            let standing = desk.admit(frame.id);
-            let _ = sender.send((frame, standing));
-        }
+        let Event::Request(frame) = event else {
+            desk.note(&event)?;
+            continue;
+        };
+        let standing = desk.admit(frame.id);
+        let _ = sender.send((frame, standing));
     }
     // No more requests; but pings, and cancels, until the last one is answered.
     while desk.link.is_draining() && desk.has_calls() {
-        for event in desk.link.glance(PATIENCE, |_| {})?.unwrap_or_default() {
-            desk.note(event)?;
+        for event in desk
+            .link
+            .glance(PATIENCE, || true, |_| {})?
+            .unwrap_or_default()
+        {
+            desk.note(&event)?;
         }
     }
     if desk.link.is_draining() {

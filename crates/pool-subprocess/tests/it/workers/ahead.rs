@@ -1,9 +1,10 @@
 //! Calls that are sent to a worker before it has answered the last one.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pool_subprocess::worker::{Builder, CallEvent, WorkerPool};
+use pool_subprocess::worker::{Builder, CallError, CallEvent, WorkerPool};
 
 use super::scripts::languages;
 use super::{PATIENCE, rust};
@@ -46,9 +47,14 @@ fn workers() -> Vec<(&'static str, Builder)> {
 }
 
 async fn until(is_so: impl Fn() -> bool) {
-    while !is_so() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let wait = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("it becomes so");
 }
 
 /// The call has been sent.
@@ -75,6 +81,72 @@ async fn calls_that_are_sent_ahead_have_their_own_answers() {
         }
         assert!(pool.status().size > 2, "{language}: {:?}", pool.status());
         pool.drain(PATIENCE).await.expect(language);
+    }
+}
+
+/// However many seats there are: the first calls each have a process.
+#[tokio::test]
+async fn calls_are_spread_before_they_are_sent_ahead() {
+    let gate = Gate::new();
+    for warm in [4, 0] {
+        let builder = rust().size(4).prefetch(4).warm_up(warm);
+        let pool = builder.build().await.expect("valid");
+        let calls = (0..4).map(|_| tokio::spawn(pid_at(pool.clone(), gate.path("a"))));
+        let calls: Vec<_> = calls.collect();
+        until(|| pool.status().in_use == 4).await;
+        gate.open("a");
+        let mut pids = HashSet::new();
+        for call in calls {
+            pids.insert(call.await.expect("no panic"));
+        }
+        assert_eq!(pids.len(), 4, "{pids:?}");
+        std::fs::remove_file(gate.path("a")).expect("it is there");
+    }
+}
+
+/// Wherever its seats have gone: the process that is lost is started again, and nobody notices.
+#[tokio::test]
+async fn a_process_that_is_lost_is_started_again_when_it_is_needed() {
+    let gate = Gate::new();
+    for size in [1, 2] {
+        let builder = rust().size(size).warm_up(size).prefetch(4);
+        let pool = builder.build().await.expect("valid");
+        let seats = 5 * size;
+        for round in 0..5 {
+            let name = format!("{size} {round}");
+            let calls = (0..seats).map(|_| tokio::spawn(pid_at(pool.clone(), gate.path(&name))));
+            let calls: Vec<_> = calls.collect();
+            until(|| pool.status().in_use == seats).await;
+            gate.open(&name);
+            let mut pids = HashSet::new();
+            for call in calls {
+                pids.insert(call.await.expect("no panic"));
+            }
+            assert_eq!(pids.len(), size, "{pids:?}");
+            let lost = pool.call::<()>("crash", &()).await;
+            assert!(matches!(lost, Err(CallError::Lost { .. })), "{lost:?}");
+            // Not by retries: it was not sent to the one that is gone, whose seats all look well.
+            pid(&pool).await;
+        }
+    }
+}
+
+/// A call that is not wanted any more is not paid for by another.
+#[tokio::test]
+async fn a_call_that_is_taken_back_spares_the_others_also_from_what_is_to_be_replaced() {
+    for (language, builder) in workers() {
+        let gate = Gate::new();
+        let builder = builder.prefetch(1).cancel_grace(PATIENCE);
+        let pool = builder.build().await.expect(language);
+        let first = tokio::spawn(pid_at(pool.clone(), gate.path("a")));
+        until(|| pool.status().in_use == 1).await;
+        let waits = started(&pool, "pid_at", gate.path("never")).await;
+        let _idle = pool.refresh();
+        drop(waits);
+        until(|| pool.status().size == 1).await;
+        gate.open("a");
+        let process = first.await.expect("no panic");
+        assert_ne!(pid(&pool).await, process, "{language}");
     }
 }
 
