@@ -346,8 +346,32 @@ impl State {
                     Poll::Pending => return Poll::Pending,
                 },
             }
+            if let Some(answer) = self.only_answer(id) {
+                // It needs no mailbox.
+                let waker = self.waiting.pop().and_then(|waiting| waiting.waker);
+                if !is_registered {
+                    stale.own = waker;
+                }
+                return Poll::Ready(Ok(News::Frame(answer)));
+            }
             self.dispatch();
         }
+    }
+
+    /// The answer of this call, if there is no other one and nothing else has come: as it mostly is.
+    fn only_answer(&mut self, id: u64) -> Option<Frame> {
+        let [waiting] = &self.waiting[..] else {
+            return None;
+        };
+        if waiting.id != id || !waiting.news.is_empty() || self.lost.is_some() {
+            return None;
+        }
+        let frame = self.next_frame()?;
+        if frame.id == id && frame.is_answer() && self.inbox.is_empty() {
+            return Some(frame);
+        }
+        self.give(frame);
+        None
     }
 
     fn request(&mut self, header: &Request<'_>, body: &Body) -> Result<u64, Unsent> {
@@ -493,18 +517,28 @@ impl State {
     /// Gives each frame that is there to whom it belongs.
     fn dispatch(&mut self) {
         while self.lost.is_none() {
-            let given = match self.codec.decode(&mut self.inbox) {
-                Ok(Some(frame)) => self.give(frame),
-                Ok(None) => return,
-                Err(error) => Err(error),
+            let Some(frame) = self.next_frame() else {
+                return;
             };
-            if let Err(error) = given {
-                self.fail(error);
-            }
+            self.give(frame);
         }
     }
 
-    fn give(&mut self, frame: Frame) -> Result<(), FrameError> {
+    /// What has come of a frame may be wrong, which is the end.
+    fn next_frame(&mut self) -> Option<Frame> {
+        self.codec.decode(&mut self.inbox).unwrap_or_else(|error| {
+            self.fail(error);
+            None
+        })
+    }
+
+    fn give(&mut self, frame: Frame) {
+        if let Err(error) = self.try_give(frame) {
+            self.fail(error);
+        }
+    }
+
+    fn try_give(&mut self, frame: Frame) -> Result<(), FrameError> {
         let (kind, id) = (frame.kind, frame.id);
         match kind {
             Kind::Result | Kind::Error | Kind::Chunk | Kind::Progress => self.give_to_call(frame),

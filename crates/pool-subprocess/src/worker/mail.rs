@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
-use super::protocol::{Frame, Kind, LogRecord};
+use super::protocol::{Frame, LogRecord};
 
 /// A call in flight.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) enum News {
 
 impl News {
     pub(crate) fn is_last(&self) -> bool {
-        matches!(self, Self::Frame(frame) if matches!(frame.kind, Kind::Result | Kind::Error))
+        matches!(self, Self::Frame(frame) if frame.is_answer())
     }
 }
 

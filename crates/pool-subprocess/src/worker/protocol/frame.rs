@@ -164,6 +164,11 @@ impl Frame {
         self
     }
 
+    /// Whether it is the last one of its request.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(self.kind, Kind::Result | Kind::Error)
+    }
+
     /// As [`head`].
     pub(crate) fn head(&self) -> [u8; HEAD_LEN] {
         let lengths = [self.header.len(), self.body.len()];

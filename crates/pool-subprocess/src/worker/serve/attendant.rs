@@ -87,7 +87,7 @@ impl Shared {
     fn read_during(&self, call: u64, desk: &Desk) {
         while self.call.load(Ordering::SeqCst) == call {
             // A request can be cancelled from now on.
-            let note = |request: &Frame| drop(desk.admit(request.id));
+            let note = |request: &Frame| desk.admit(request.id);
             let is_running = || self.call.load(Ordering::SeqCst) == call;
             match desk.link.glance(TICK, is_running, note) {
                 Ok(Some(events)) => {

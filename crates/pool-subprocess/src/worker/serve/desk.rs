@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,31 +17,25 @@ pub(super) struct Desk {
     pub(super) link: Link,
     methods: Methods,
     /// Those that run or wait.
-    calls: Mutex<Vec<(u64, Arc<Standing>)>>,
+    calls: Mutex<Vec<Standing>>,
 }
 
 /// How it stands with a call.
-#[derive(Default)]
-pub(super) struct Standing {
-    /// Nobody waits for the answer. Relaxed: it is a hint, and nothing is read because of it.
-    cancelled: AtomicBool,
-    /// Whoever sets it gives the answer.
-    taken: AtomicBool,
+struct Standing {
+    id: u64,
+    /// Nobody waits for the answer.
+    is_cancelled: bool,
+    /// Somebody is about to give the answer.
+    is_taken: bool,
 }
 
-impl Standing {
-    fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
-    }
-
-    /// Whether nobody else has taken it.
-    fn take(&self) -> bool {
-        !self.taken.swap(true, Ordering::Relaxed)
-    }
+/// Whether somebody waits for the answer of a call that was taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    Wanted,
+    Cancelled,
+    /// It was answered when it was cancelled.
+    Answered,
 }
 
 impl Desk {
@@ -60,9 +53,8 @@ impl Desk {
             Event::Cancel(id) => self.cancel(*id)?,
             Event::Ping(id) => self.link.send(&Frame::new(Kind::Pong, *id))?,
             Event::Shutdown => {
-                let calls = self.calls();
-                for (_, standing) in &*calls {
-                    standing.cancel();
+                for standing in &mut *self.calls() {
+                    standing.is_cancelled = true;
                 }
                 self.link.drain();
             }
@@ -71,53 +63,82 @@ impl Desk {
         Ok(())
     }
 
-    /// It can be cancelled from now on.
-    pub(super) fn admit(&self, id: u64) -> Arc<Standing> {
+    /// It waits, and can be cancelled from now on.
+    pub(super) fn admit(&self, id: u64) {
+        let (is_cancelled, is_taken) = (false, false);
+        self.calls().push(Standing {
+            id,
+            is_cancelled,
+            is_taken,
+        });
+    }
+
+    /// It has its turn.
+    pub(super) fn take(&self, id: u64) -> Taken {
         let mut calls = self.calls();
-        if let Some((_, standing)) = calls.iter().find(|(known, _)| *known == id) {
-            return Arc::clone(standing);
+        let Some(standing) = calls.iter_mut().find(|standing| standing.id == id) else {
+            let (is_cancelled, is_taken) = (false, true);
+            calls.push(Standing {
+                id,
+                is_cancelled,
+                is_taken,
+            });
+            return Taken::Wanted;
+        };
+        match (
+            std::mem::replace(&mut standing.is_taken, true),
+            standing.is_cancelled,
+        ) {
+            (true, _) => Taken::Answered,
+            (false, true) => Taken::Cancelled,
+            (false, false) => Taken::Wanted,
         }
-        let standing = Arc::default();
-        calls.push((id, Arc::clone(&standing)));
-        standing
     }
 
     /// One that waits is answered at once, and not when it would have its turn.
     fn cancel(&self, id: u64) -> io::Result<()> {
-        let calls = self.calls();
-        let call = calls.iter().find(|(known, _)| *known == id);
-        let standing = call.map(|(_, standing)| Arc::clone(standing));
-        drop(calls);
-        let Some(standing) = standing else {
+        let mut calls = self.calls();
+        let Some(standing) = calls.iter_mut().find(|standing| standing.id == id) else {
             return Ok(());
         };
-        standing.cancel();
-        if standing.take() {
+        standing.is_cancelled = true;
+        let waits = !std::mem::replace(&mut standing.is_taken, true);
+        drop(calls);
+        if waits {
             self.answer(id, Err(cancelled()))
         } else {
             Ok(())
         }
     }
 
+    pub(super) fn is_cancelled(&self, id: u64) -> bool {
+        let calls = self.calls();
+        calls
+            .iter()
+            .any(|standing| standing.id == id && standing.is_cancelled)
+    }
+
     pub(super) fn has_calls(&self) -> bool {
         !self.calls().is_empty()
     }
 
-    fn calls(&self) -> MutexGuard<'_, Vec<(u64, Arc<Standing>)>> {
+    fn calls(&self) -> MutexGuard<'_, Vec<Standing>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs a call to its answer.
-    pub(super) fn run(self: &Arc<Self>, frame: Frame, standing: Arc<Standing>) -> io::Result<()> {
+    pub(super) fn run(self: &Arc<Self>, frame: Frame, taken: Taken) -> io::Result<()> {
         let id = frame.id;
-        let answered = if standing.take() {
-            let result = self.call(frame, standing);
-            self.answer(id, result)
-        } else {
-            Ok(())
+        let answered = match taken {
+            Taken::Wanted => {
+                let result = self.call(frame);
+                self.answer(id, result)
+            }
+            Taken::Cancelled => self.answer(id, Err(cancelled())),
+            Taken::Answered => Ok(()),
         };
         // Known until then: a drain waits for it, and one that was cancelled must not come to life again.
-        self.calls().retain(|(known, _)| *known != id);
+        self.calls().retain(|standing| standing.id != id);
         answered
     }
 
@@ -136,18 +157,14 @@ impl Desk {
         }
     }
 
-    fn call(self: &Arc<Self>, frame: Frame, standing: Arc<Standing>) -> Result<Body, RemoteError> {
+    fn call(self: &Arc<Self>, frame: Frame) -> Result<Body, RemoteError> {
         let request = Request::of(&frame).map_err(|error| remote_error(&error))?;
         let method = self.methods.get(&request.method)?;
-        if standing.is_cancelled() {
-            return Err(cancelled());
-        }
         let wait = request.deadline_ms.map(Duration::from_millis);
         let job = Job {
             id: frame.id,
             deadline: wait.and_then(|wait| Instant::now().checked_add(wait)),
             trace: request.trace.map(Cow::into_owned),
-            standing,
             desk: Arc::clone(self),
         };
         let body = Body::from(frame);

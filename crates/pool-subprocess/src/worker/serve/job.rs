@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::desk::{Desk, Standing};
+use super::desk::Desk;
 use super::methods::cut;
 use crate::worker::protocol::{Frame, Kind, Level, LogRecord, Retire, to_header};
 
@@ -38,7 +38,6 @@ pub struct Job {
     pub(super) id: u64,
     pub(super) deadline: Option<Instant>,
     pub(super) trace: Option<String>,
-    pub(super) standing: Arc<Standing>,
     pub(super) desk: Arc<Desk>,
 }
 
@@ -74,7 +73,7 @@ impl Job {
     /// by a worker that takes one call at a time.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.standing.is_cancelled()
+        self.desk.is_cancelled(self.id)
     }
 
     /// Tells the caller how far it is. A failure to send shows when the method returns.

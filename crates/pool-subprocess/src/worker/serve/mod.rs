@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::attendant::Attendant;
-use self::desk::{Desk, Standing};
+use self::desk::Desk;
 pub use self::job::Job;
 use self::link::{Event, Link};
 use self::methods::{Methods, remote_error};
@@ -180,9 +180,9 @@ fn serve_alone(desk: &Arc<Desk>) -> io::Result<()> {
             desk.note(&event)?;
             continue;
         };
-        let standing = desk.admit(frame.id);
+        let taken = desk.take(frame.id);
         attendant.begin(frame.id);
-        let done = desk.run(frame, standing);
+        let done = desk.run(frame, taken);
         attendant.end();
         done?;
     }
@@ -191,7 +191,7 @@ fn serve_alone(desk: &Arc<Desk>) -> io::Result<()> {
 
 /// This thread reads, and others run.
 fn serve_with(desk: &Arc<Desk>, threads: u32) -> io::Result<()> {
-    let (sender, receiver) = mpsc::channel::<(Frame, Arc<Standing>)>();
+    let (sender, receiver) = mpsc::channel::<Frame>();
     let receiver = Arc::new(Mutex::new(receiver));
     let workers = (0..threads).map(|_| {
         let (desk, receiver) = (Arc::clone(desk), Arc::clone(&receiver));
@@ -201,10 +201,9 @@ fn serve_with(desk: &Arc<Desk>, threads: u32) -> io::Result<()> {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .recv();
-                let Ok((frame, standing)) = next else {
-                    return Ok(());
-                };
-                desk.run(frame, standing)?;
+                let Ok(frame) = next else { return Ok(()) };
+                let taken = desk.take(frame.id);
+                desk.run(frame, taken)?;
             }
         })
     });
@@ -214,8 +213,8 @@ fn serve_with(desk: &Arc<Desk>, threads: u32) -> io::Result<()> {
             desk.note(&event)?;
             continue;
         };
-        let standing = desk.admit(frame.id);
-        let _ = sender.send((frame, standing));
+        desk.admit(frame.id);
+        let _ = sender.send(frame);
     }
     // No more requests; but pings, and cancels, until the last one is answered.
     while desk.link.is_draining() && desk.has_calls() {
