@@ -3,28 +3,24 @@
 //! Nobody reads in the background: whichever of the calls in flight is polled reads for all. A worker that takes one call at
 //! a time thus costs neither a task nor a wake-up between threads.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio_util::codec::Decoder as _;
 
 use super::events::Body;
 use super::journal::Journal;
 use super::mail::{Crowd, Mail, News, Waiting};
+use super::outbox::Outbox;
 use super::protocol::{
-    Frame, FrameCodec, FrameError, HEAD_LEN, Kind, LogRecord, MAX_HEADER, Request, Retire, head,
-    header_of,
+    Frame, FrameCodec, FrameError, Kind, LogRecord, MAX_HEADER, Request, Retire, header_of,
 };
 use super::spin::Spin;
 use crate::sys::{self, Channel};
-
-/// Bodies up to this length go out with their head by one call.
-const COPIED: usize = 16 * 1024;
 
 /// One worker's channel.
 #[derive(Debug)]
@@ -38,15 +34,11 @@ struct State {
     channel: Channel,
     codec: FrameCodec,
     inbox: BytesMut,
-    outbox: VecDeque<Bytes>,
-    /// Of a frame that is being sent; empty between two.
-    scratch: Vec<u8>,
+    outbox: Outbox,
     waiting: Vec<Waiting>,
     /// Who is told that something has come, where several wait for it.
     crowd: Arc<Crowd>,
     next_id: u64,
-    /// Nothing was sent after the last request.
-    is_request_last: bool,
     lost: Option<Arc<FrameError>>,
     retiring: Option<Arc<str>>,
     ping: Ping,
@@ -107,12 +99,10 @@ impl Connection {
                 channel,
                 codec: FrameCodec::new(max_body),
                 inbox: BytesMut::new(),
-                outbox: VecDeque::new(),
-                scratch: Vec::new(),
+                outbox: Outbox::default(),
                 waiting: Vec::new(),
                 crowd: Arc::default(),
                 next_id: 1,
-                is_request_last: false,
                 lost: None,
                 retiring: None,
                 ping: Ping::default(),
@@ -141,7 +131,7 @@ impl Connection {
         let state = self.lock();
         let is_reset =
             |lost: &FrameError| matches!(lost, FrameError::Io(error) if sys::left_unread(error));
-        state.is_request_last && state.lost.as_deref().is_some_and(is_reset)
+        state.outbox.is_request_last() && state.lost.as_deref().is_some_and(is_reset)
     }
 
     /// Puts a request on its way, and says by which id it is known.
@@ -378,27 +368,19 @@ impl State {
         if let Some(lost) = &self.lost {
             return Err(Unsent::Lost(Arc::clone(lost)));
         }
-        // The header goes where it is sent from; its head says how long it is.
-        self.scratch.resize(HEAD_LEN, 0);
-        header.put(&mut self.scratch);
-        let length = self.scratch.len() - HEAD_LEN;
-        if length > MAX_HEADER {
-            self.scratch.clear();
+        let id = self.next_id;
+        let sent = self.outbox.request(id, header, body, &mut self.channel);
+        if let Err(length) = sent {
             let max = MAX_HEADER;
             return Err(Unsent::TooLong { length, max });
         }
-        let id = self.next_id;
         self.next_id += 1;
-        let head = head(Kind::Request, body.format, id, [length, body.bytes.len()]);
-        self.scratch[..HEAD_LEN].copy_from_slice(&head);
         self.waiting.push(Waiting {
             id,
             is_seen: false,
             news: Mail::default(),
             waker: None,
         });
-        self.send(&body.bytes);
-        self.is_request_last = true;
         if let Err(lost) = self.flush_now() {
             self.waiting.retain(|waiting| waiting.id != id);
             return Err(Unsent::Lost(lost));
@@ -406,60 +388,21 @@ impl State {
         Ok(id)
     }
 
-    /// Adds a frame to what goes out.
     fn push(&mut self, frame: &Frame) {
-        let length = frame.header.len().max(frame.body.len());
-        debug_assert!(frame.header.len() <= MAX_HEADER && u32::try_from(length).is_ok());
-        self.scratch.extend_from_slice(&frame.head());
-        self.scratch.extend_from_slice(&frame.header);
-        self.send(&frame.body);
-    }
-
-    /// Adds the frame of which all but the body is in the scratch.
-    fn send(&mut self, body: &Bytes) {
-        self.is_request_last = false;
-        let is_copied = body.len() <= COPIED;
-        if is_copied {
-            self.scratch.extend_from_slice(body);
-        }
-        let mut count = 0;
-        if self.outbox.is_empty() && is_copied && self.lost.is_none() {
-            // Most frames are gone before anybody else could have one.
-            count = self.channel.try_write(&self.scratch).unwrap_or(0);
-        }
-        if count < self.scratch.len() {
-            let rest = Bytes::copy_from_slice(&self.scratch[count..]);
-            self.outbox.push_back(rest);
-        }
-        self.scratch.clear();
-        if !is_copied {
-            self.outbox.push_back(body.clone());
-        }
+        self.outbox.push(frame, &mut self.channel);
     }
 
     fn flush_now(&mut self) -> Result<(), Arc<FrameError>> {
         if let Some(lost) = &self.lost {
             return Err(Arc::clone(lost));
         }
-        while !self.outbox.is_empty() {
-            match self.channel.try_write_vectored(&slices(&self.outbox)) {
-                Ok(count) => self.sent(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(self.fail_to_send(error)),
-            }
-        }
-        Ok(())
+        let sent = self.outbox.flush(&mut self.channel);
+        sent.map_err(|error| self.fail_to_send(error))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Arc<FrameError>>> {
-        while !self.outbox.is_empty() {
-            match self.channel.poll_write(cx, &slices(&self.outbox)) {
-                Poll::Ready(Ok(count)) => self.sent(count),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.fail_to_send(error))),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        Poll::Ready(Ok(()))
+        let sent = self.outbox.poll_flush(&mut self.channel, cx);
+        sent.map_err(|error| self.fail_to_send(error))
     }
 
     /// What the worker has sent before it was gone counts.
@@ -467,18 +410,6 @@ impl State {
         self.outbox.clear();
         let _ = self.read_now();
         self.fail(error.into())
-    }
-
-    fn sent(&mut self, mut count: usize) {
-        while let Some(next) = self.outbox.front_mut() {
-            let length = count.min(next.len());
-            next.advance(length);
-            count -= length;
-            if !next.is_empty() {
-                return;
-            }
-            self.outbox.pop_front();
-        }
     }
 
     /// Without waiting.
@@ -601,10 +532,4 @@ impl State {
         }
         woken
     }
-}
-
-/// What goes out next: a head with its body, so that the worker is woken once.
-fn slices(outbox: &VecDeque<Bytes>) -> [IoSlice<'_>; 2] {
-    let slice = |place| IoSlice::new(outbox.get(place).map_or(&[], |bytes: &Bytes| bytes));
-    [slice(0), slice(1)]
 }

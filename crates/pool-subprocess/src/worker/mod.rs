@@ -18,6 +18,7 @@ mod guard;
 mod journal;
 mod mail;
 mod manager;
+mod outbox;
 mod patience;
 mod patrol;
 mod pool;
