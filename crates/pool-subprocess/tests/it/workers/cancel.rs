@@ -233,6 +233,27 @@ mod stopped {
         assert_ne!(pid(&pool).await, first);
     }
 
+    /// It has done nothing of it, whatever the method does.
+    #[tokio::test]
+    async fn a_request_that_a_lost_worker_has_not_read_goes_to_another_one() {
+        let pool = rust().size(1).build().await.expect("valid");
+        let first = pid(&pool).await;
+        signal(first, Signal::STOP);
+        let mut events = pool.call::<u32>("pid", &()).events();
+        let started = events.next().await.expect("an event");
+        assert!(
+            matches!(started, CallEvent::Started { pid } if pid == Some(first)),
+            "{started:?}"
+        );
+        signal(first, Signal::KILL);
+        let second = loop {
+            if let CallEvent::Ended(end) = events.next().await.expect("an end") {
+                break end.expect("an answer");
+            }
+        };
+        assert_ne!(second, first);
+    }
+
     /// The deadline of the call ends it.
     #[tokio::test]
     async fn a_stopped_worker_is_killed_at_the_deadline() {
