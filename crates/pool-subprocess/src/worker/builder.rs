@@ -168,7 +168,7 @@ impl Builder {
     }
 
     /// How long a worker may take to answer a call that was taken back, before it is replaced; 1 s by default. One that
-    /// cannot leave off is replaced at once.
+    /// cannot leave off is replaced at once, and with [`prefetch`](Self::prefetch) after this time as well.
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.spec.cancel_grace = grace;
         self
@@ -337,7 +337,7 @@ impl Builder {
             // sent calls ahead nobody can know more.
             limits.check_after = CHECK_AFTER;
         }
-        limits.max_size = self.spec.size.saturating_mul(self.spec.seats());
+        limits.max_size = self.spec.all_seats();
         // What the manager does has times of its own.
         limits.create_timeout = None;
         limits.recycle_timeout = None;

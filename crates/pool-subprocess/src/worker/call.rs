@@ -146,9 +146,7 @@ impl<'w, R> Call<'w, R> {
             // Not for ever: it may be the request that ends them. And of those that are lost before, no more than there are.
             let mut unread_left = 3;
             let mut unsent_left = match &self.target {
-                Target::Pool(pool) => {
-                    pool.pool.manager().spec.size * pool.pool.manager().spec.seats()
-                }
+                Target::Pool(pool) => pool.pool.manager().spec.all_seats(),
                 Target::Worker(_) => 0,
             };
             let result = loop {

@@ -84,6 +84,11 @@ impl Spec {
         self.concurrency.saturating_add(self.prefetch) as usize
     }
 
+    /// How many calls all processes have at once.
+    pub(crate) fn all_seats(&self) -> usize {
+        self.size.saturating_mul(self.seats())
+    }
+
     /// How many seats the pool makes before there are so many processes.
     pub(crate) fn seats_of(&self, processes: usize) -> usize {
         if self.prefetch > 0 {

@@ -45,3 +45,31 @@ impl Spin {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Private, because nobody else can count looks.
+    #[test]
+    fn who_looks_in_vain_pauses_longer_each_time() {
+        let mut spin = Spin::new(Duration::from_nanos(1));
+        for pause in [4, 16, 64, 256, 256] {
+            assert_eq!(spin.look(|| None::<()>), None);
+            for _ in 0..pause {
+                let seen: Option<()> = spin.look(|| panic!("it pauses"));
+                assert_eq!(seen, None);
+            }
+        }
+        spin.time = Duration::MAX;
+        assert_eq!(spin.look(|| Some(7)), Some(7));
+        assert_eq!(spin.look(|| Some(8)), Some(8));
+        assert_eq!(spin.last_pause, 0);
+    }
+
+    #[test]
+    fn without_a_time_nobody_looks() {
+        let seen: Option<()> = Spin::default().look(|| panic!("it is off"));
+        assert_eq!(seen, None);
+    }
+}

@@ -111,8 +111,8 @@ pub struct Request<'a> {
     pub trace: Option<std::borrow::Cow<'a, str>>,
 }
 
-/// What is around the name, where a request has nothing else. Most have not; and then neither end needs code for JSON, which
-/// alone takes a twentieth of a small call.
+/// What is around the name, where a request has nothing else. Then neither end needs code for JSON: some 1,000 instructions
+/// of a small call (callgrind, both ends).
 const AROUND_NAME: (&[u8], &[u8]) = (br#"{"method":""#, br#""}"#);
 
 fn is_plain(name: &[u8]) -> bool {

@@ -29,13 +29,33 @@ struct Standing {
     is_taken: bool,
 }
 
-/// Whether somebody waits for the answer of a call that was taken.
+impl Standing {
+    fn new(id: u64) -> Self {
+        Self {
+            id,
+            is_cancelled: false,
+            is_taken: false,
+        }
+    }
+
+    fn take(&mut self) -> Taken {
+        if std::mem::replace(&mut self.is_taken, true) {
+            Taken::Already
+        } else if self.is_cancelled {
+            Taken::Cancelled
+        } else {
+            Taken::Wanted
+        }
+    }
+}
+
+/// Who gives the answer of a call, and whether somebody waits for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taken {
     Wanted,
     Cancelled,
-    /// It was answered when it was cancelled.
-    Answered,
+    /// Somebody else: it was cancelled before it had its turn, or it has had it.
+    Already,
 }
 
 impl Desk {
@@ -65,34 +85,19 @@ impl Desk {
 
     /// It waits, and can be cancelled from now on.
     pub(super) fn admit(&self, id: u64) {
-        let (is_cancelled, is_taken) = (false, false);
-        self.calls().push(Standing {
-            id,
-            is_cancelled,
-            is_taken,
-        });
+        self.calls().push(Standing::new(id));
     }
 
     /// It has its turn.
     pub(super) fn take(&self, id: u64) -> Taken {
         let mut calls = self.calls();
         let Some(standing) = calls.iter_mut().find(|standing| standing.id == id) else {
-            let (is_cancelled, is_taken) = (false, true);
-            calls.push(Standing {
-                id,
-                is_cancelled,
-                is_taken,
-            });
-            return Taken::Wanted;
+            let mut standing = Standing::new(id);
+            let taken = standing.take();
+            calls.push(standing);
+            return taken;
         };
-        match (
-            std::mem::replace(&mut standing.is_taken, true),
-            standing.is_cancelled,
-        ) {
-            (true, _) => Taken::Answered,
-            (false, true) => Taken::Cancelled,
-            (false, false) => Taken::Wanted,
-        }
+        standing.take()
     }
 
     /// One that waits is answered at once, and not when it would have its turn.
@@ -102,12 +107,11 @@ impl Desk {
             return Ok(());
         };
         standing.is_cancelled = true;
-        let waits = !std::mem::replace(&mut standing.is_taken, true);
+        let taken = standing.take();
         drop(calls);
-        if waits {
-            self.answer(id, Err(cancelled()))
-        } else {
-            Ok(())
+        match taken {
+            Taken::Wanted | Taken::Cancelled => self.answer(id, Err(cancelled())),
+            Taken::Already => Ok(()),
         }
     }
 
@@ -135,7 +139,7 @@ impl Desk {
                 self.answer(id, result)
             }
             Taken::Cancelled => self.answer(id, Err(cancelled())),
-            Taken::Answered => Ok(()),
+            Taken::Already => Ok(()),
         };
         // Known until then: a drain waits for it, and one that was cancelled must not come to life again.
         self.calls().retain(|standing| standing.id != id);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pool_subprocess::worker::{Builder, CallError, CallEvent, WorkerPool};
 
 use super::scripts::languages;
-use super::{PATIENCE, rust};
+use super::{PATIENCE, pid, rust, until};
 
 /// What begun calls wait for: that a file is there.
 struct Gate(tempfile::TempDir);
@@ -32,11 +32,6 @@ async fn pid_at(pool: WorkerPool, path: PathBuf) -> u32 {
     call.await.expect("an answer")
 }
 
-async fn pid(pool: &WorkerPool) -> u32 {
-    let call = pool.call::<u32>("pid", &()).deadline(PATIENCE);
-    call.await.expect("an answer")
-}
-
 /// With one process each, whose calls wait for one another.
 fn workers() -> Vec<(&'static str, Builder)> {
     let mut workers = languages();
@@ -46,15 +41,22 @@ fn workers() -> Vec<(&'static str, Builder)> {
     workers
 }
 
-async fn until(is_so: impl Fn() -> bool) {
-    let wait = async {
-        while !is_so() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait)
-        .await
-        .expect("it becomes so");
+async fn in_use(pool: &WorkerPool, seats: usize) {
+    let look = async || (pool.status().in_use == seats).then_some(());
+    until("the calls are sent", look).await;
+}
+
+/// The processes of so many calls at once.
+async fn processes(pool: &WorkerPool, gate: &Gate, name: &str, calls: usize) -> HashSet<u32> {
+    let calls = (0..calls).map(|_| tokio::spawn(pid_at(pool.clone(), gate.path(name))));
+    let calls: Vec<_> = calls.collect();
+    in_use(pool, calls.len()).await;
+    gate.open(name);
+    let mut processes = HashSet::new();
+    for call in calls {
+        processes.insert(call.await.expect("no panic"));
+    }
+    processes
 }
 
 /// The call has been sent.
@@ -91,16 +93,8 @@ async fn calls_are_spread_before_they_are_sent_ahead() {
     for warm in [4, 0] {
         let builder = rust().size(4).prefetch(4).warm_up(warm);
         let pool = builder.build().await.expect("valid");
-        let calls = (0..4).map(|_| tokio::spawn(pid_at(pool.clone(), gate.path("a"))));
-        let calls: Vec<_> = calls.collect();
-        until(|| pool.status().in_use == 4).await;
-        gate.open("a");
-        let mut pids = HashSet::new();
-        for call in calls {
-            pids.insert(call.await.expect("no panic"));
-        }
-        assert_eq!(pids.len(), 4, "{pids:?}");
-        std::fs::remove_file(gate.path("a")).expect("it is there");
+        let processes = processes(&pool, &gate, &warm.to_string(), 4).await;
+        assert_eq!(processes.len(), 4, "{processes:?}");
     }
 }
 
@@ -114,15 +108,8 @@ async fn a_process_that_is_lost_is_started_again_when_it_is_needed() {
         let seats = 5 * size;
         for round in 0..5 {
             let name = format!("{size} {round}");
-            let calls = (0..seats).map(|_| tokio::spawn(pid_at(pool.clone(), gate.path(&name))));
-            let calls: Vec<_> = calls.collect();
-            until(|| pool.status().in_use == seats).await;
-            gate.open(&name);
-            let mut pids = HashSet::new();
-            for call in calls {
-                pids.insert(call.await.expect("no panic"));
-            }
-            assert_eq!(pids.len(), size, "{pids:?}");
+            let processes = processes(&pool, &gate, &name, seats).await;
+            assert_eq!(processes.len(), size, "{processes:?}");
             let lost = pool.call::<()>("crash", &()).await;
             assert!(matches!(lost, Err(CallError::Lost { .. })), "{lost:?}");
             // Not by retries: it was not sent to the one that is gone, whose seats all look well.
@@ -139,11 +126,12 @@ async fn a_call_that_is_taken_back_spares_the_others_also_from_what_is_to_be_rep
         let builder = builder.prefetch(1).cancel_grace(PATIENCE);
         let pool = builder.build().await.expect(language);
         let first = tokio::spawn(pid_at(pool.clone(), gate.path("a")));
-        until(|| pool.status().in_use == 1).await;
+        in_use(&pool, 1).await;
         let waits = started(&pool, "pid_at", gate.path("never")).await;
         let _idle = pool.refresh();
         drop(waits);
-        until(|| pool.status().size == 1).await;
+        let is_left = async || (pool.status().size == 1).then_some(());
+        until("its seat is gone", is_left).await;
         gate.open("a");
         let process = first.await.expect("no panic");
         assert_ne!(pid(&pool).await, process, "{language}");
@@ -157,10 +145,10 @@ async fn no_call_waits_in_a_worker_while_another_is_free() {
     let builder = rust().size(2).warm_up(2).prefetch(1);
     let pool = builder.build().await.expect("valid");
     let first = ["a", "b"].map(|name| tokio::spawn(pid_at(pool.clone(), gate.path(name))));
-    until(|| pool.status().in_use == 2).await;
+    in_use(&pool, 2).await;
     // The third waits behind one of them, and then holds its process alone.
     let third = tokio::spawn(pid_at(pool.clone(), gate.path("c")));
-    until(|| pool.status().in_use == 3).await;
+    in_use(&pool, 3).await;
     gate.open("a");
     gate.open("b");
     let mut pids = Vec::new();
@@ -185,11 +173,12 @@ async fn what_waits_in_a_worker_can_be_taken_back() {
         let builder = builder.prefetch(1).cancel_grace(PATIENCE);
         let pool = builder.build().await.expect(language);
         let first = tokio::spawn(pid_at(pool.clone(), gate.path("a")));
-        until(|| pool.status().in_use == 1).await;
+        in_use(&pool, 1).await;
         let waits = started(&pool, "pid_at", gate.path("never")).await;
         assert_eq!(pool.status().in_use, 2, "{language}");
         drop(waits);
-        until(|| pool.status().idle == 1).await;
+        let is_idle = async || (pool.status().idle == 1).then_some(());
+        until("it is answered", is_idle).await;
         gate.open("a");
         let process = first.await.expect("no panic");
         assert_eq!(pid(&pool).await, process, "{language}");
@@ -215,7 +204,7 @@ async fn what_waits_behind_a_call_that_hangs_is_made_again() {
                 .deadline(PATIENCE)
                 .await
         });
-        until(|| pool.status().in_use == 2).await;
+        in_use(&pool, 2).await;
         drop(hangs);
         let process = waits.await.expect("no panic").expect("an answer");
         assert_eq!(pid(&pool).await, process, "{language}");

@@ -11,7 +11,7 @@ use pool_subprocess::worker::protocol::{
     Frame, FrameCodec, FrameError, HEAD_LEN, Hello, Kind, MAGIC, TOKEN_ENV, to_header,
 };
 use pool_subprocess::worker::{
-    BootError, BootFault, Builder, CallError, Transport, WorkerBuildError, WorkerPool,
+    BootError, BootFault, Builder, CallError, RemoteError, Transport, WorkerBuildError, WorkerPool,
 };
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
@@ -97,7 +97,11 @@ fn be_a_bad_worker() {
         _ => {}
     }
     send(Frame::new(Kind::Hello, 0).header(to_header(&hello)));
-    let _ = receive();
+    let init = receive();
+    if fault == "repeats its init" {
+        let error = RemoteError::new("init", String::from_utf8_lossy(&init.header));
+        return send(Frame::new(Kind::Error, 0).header(to_header(&error)));
+    }
     if fault == "request before ready" {
         send(Frame::new(Kind::Result, 1));
     }
@@ -174,6 +178,22 @@ async fn a_worker_that_greets_wrongly_is_refused() {
         wanted: 4,
     };
     assert_eq!(error.fault.to_string(), fault.to_string());
+}
+
+#[tokio::test]
+async fn what_a_worker_is_to_know_is_in_its_init() {
+    let told = async |builder: Builder| match boot_error(builder).await.fault {
+        BootFault::Init(error) => error.message,
+        fault => panic!("{fault:?}"),
+    };
+    let plain = told(bad("repeats its init")).await;
+    assert!(plain.contains(r#""concurrency":1,"#), "{plain}");
+    assert!(!plain.contains("spin_us"), "{plain}");
+    // What is sent ahead waits: it is not to be run at once.
+    let builder = bad("repeats its init").prefetch(3);
+    let told = told(builder.spin(Duration::from_millis(3))).await;
+    assert!(told.contains(r#""concurrency":1,"#), "{told}");
+    assert!(told.contains(r#""spin_us":3000"#), "{told}");
 }
 
 #[tokio::test]

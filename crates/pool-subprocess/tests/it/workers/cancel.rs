@@ -5,12 +5,7 @@ use std::time::Duration;
 use pool_subprocess::worker::{CallEvent, WorkerPool};
 
 use super::scripts::languages;
-use super::{PATIENCE, rust, rust_with};
-
-async fn pid(pool: &WorkerPool) -> u32 {
-    let call = pool.call::<u32>("pid", &()).deadline(PATIENCE);
-    call.await.expect("an answer")
-}
+use super::{PATIENCE, pid, rust, rust_with};
 
 /// Drops the call when a worker has it.
 async fn take_back(pool: &WorkerPool, method: &str, argument: &serde_json::Value) {

@@ -1,29 +1,12 @@
 //! When workers are replaced, and what they are lent.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pool_subprocess::BuildError;
 use pool_subprocess::worker::{Builder, CallError, Transport, WorkerBuildError, WorkerPool};
 
-use super::{PATIENCE, rust, rust_with};
-
-async fn pid(pool: &WorkerPool) -> u32 {
-    let call = pool.call::<u32>("pid", &()).deadline(PATIENCE);
-    call.await.expect("an answer")
-}
-
-/// Of a call that a worker has: so that it is idle before the next line.
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
+use super::{PATIENCE, pid, rust, rust_with, until};
 
 /// cpython#115634 hangs here.
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Warm workers, with real processes: this test program, Python, Node.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pool_subprocess::worker::{Body, Builder, Job, Level, RemoteError, Server, WorkerPool};
 use pool_subprocess::{Command, OnDrop};
@@ -123,6 +123,24 @@ fn be_a_worker() {
         })
         .serve();
     served.expect("a pool has started it");
+}
+
+/// Of the worker that is free.
+pub(crate) async fn pid(pool: &WorkerPool) -> u32 {
+    let call = pool.call::<u32>("pid", &()).deadline(PATIENCE);
+    call.await.expect("an answer")
+}
+
+/// What is looked for, as soon as it is there.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// As long as somebody waits for it.
