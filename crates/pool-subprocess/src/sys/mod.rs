@@ -47,7 +47,7 @@ pub(crate) use no_escapees::{Escapee, escapees};
 #[cfg(all(unix, feature = "worker"))]
 pub(crate) use unix::{
     Channel, Port, TELLS_UNREAD, is_readable, left_unread, node, open_worker_channel,
-    resident_bytes,
+    resident_bytes, sleep_until_readable,
 };
 #[cfg(unix)]
 pub(crate) use unix::{
@@ -59,7 +59,7 @@ pub(crate) use unix::{Escapee, escapees};
 #[cfg(all(windows, feature = "worker"))]
 pub(crate) use windows::{
     Channel, Port, TELLS_UNREAD, is_readable, left_unread, node, open_worker_channel,
-    resident_bytes,
+    resident_bytes, sleep_until_readable,
 };
 #[cfg(windows)]
 pub(crate) use windows::{

@@ -39,6 +39,7 @@ use tokio::io::unix::AsyncFd;
 #[cfg(feature = "worker")]
 pub(crate) use self::channel::{
     Channel, Port, TELLS_UNREAD, is_readable, left_unread, node, open_worker_channel,
+    sleep_until_readable,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use self::escapees::{Escapee, escapees, survivor};

@@ -40,7 +40,7 @@ use windows_sys::Win32::System::Threading::{
 #[cfg(feature = "worker")]
 pub(crate) use self::channel::{
     Channel, Port, TELLS_UNREAD, is_readable, left_unread, node, open_worker_channel,
-    resident_bytes,
+    resident_bytes, sleep_until_readable,
 };
 pub(crate) use self::job::Killer;
 pub(crate) use self::launch::{Enclosure, Launcher, exhausted};

@@ -74,6 +74,7 @@ impl From<CallError> for Failure {
 impl PreparedCall {
     pub(super) fn not_acquired(&self, source: AcquireError<super::BootError>) -> CallError {
         let method = Arc::clone(&self.method);
+        let source = Box::new(source);
         CallError::Acquire { method, source }
     }
 

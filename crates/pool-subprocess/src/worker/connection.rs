@@ -5,7 +5,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ use crate::sys::{self, Channel};
 #[derive(Debug)]
 pub(crate) struct Connection {
     state: Mutex<State>,
+    /// Why the worker has to be replaced. Not in the state: whoever gives it back asks each time.
+    retiring: Arc<OnceLock<Arc<str>>>,
     journal: Arc<Journal>,
 }
 
@@ -40,7 +42,7 @@ struct State {
     crowd: Arc<Crowd>,
     next_id: u64,
     lost: Option<Arc<FrameError>>,
-    retiring: Option<Arc<str>>,
+    retiring: Arc<OnceLock<Arc<str>>>,
     ping: Ping,
     /// Records of no call that is known.
     logs: Vec<(u64, LogRecord)>,
@@ -93,7 +95,9 @@ impl Connection {
         spin: Duration,
         journal: Arc<Journal>,
     ) -> Self {
+        let retiring = Arc::default();
         Self {
+            retiring: Arc::clone(&retiring),
             journal,
             state: Mutex::new(State {
                 channel,
@@ -104,7 +108,7 @@ impl Connection {
                 crowd: Arc::default(),
                 next_id: 1,
                 lost: None,
-                retiring: None,
+                retiring,
                 ping: Ping::default(),
                 logs: Vec::new(),
                 spin: Spin::new(spin),
@@ -224,12 +228,12 @@ impl Connection {
 
     /// Why the worker has to be replaced, if it has.
     pub(crate) fn retiring(&self) -> Option<Arc<str>> {
-        self.lock().retiring.clone()
+        self.retiring.get().cloned()
     }
 
     /// No request follows.
     pub(crate) fn retire(&self, reason: &str) {
-        self.lock().retiring.get_or_insert_with(|| reason.into());
+        self.retiring.get_or_init(|| reason.into());
     }
 
     /// The worker sees the end of what is sent to it.
@@ -489,7 +493,7 @@ impl State {
             }
             Kind::Retire => {
                 let retire: Retire = header_of(&frame)?;
-                self.retiring.get_or_insert_with(|| retire.reason.into());
+                self.retiring.get_or_init(|| retire.reason.into());
                 Ok(())
             }
             Kind::Hello
@@ -516,7 +520,7 @@ impl State {
 
     fn fail(&mut self, error: FrameError) -> Arc<FrameError> {
         self.retiring
-            .get_or_insert_with(|| "its channel has failed".into());
+            .get_or_init(|| "its channel has failed".into());
         let lost = self.lost.get_or_insert_with(|| Arc::new(error));
         Arc::clone(lost)
     }

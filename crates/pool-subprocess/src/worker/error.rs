@@ -123,7 +123,7 @@ pub enum CallError {
         /// The method.
         method: Arc<str>,
         /// Why not.
-        source: AcquireError<BootError>,
+        source: Box<AcquireError<BootError>>,
     },
     /// The call's deadline has passed while a worker had it. The worker is asked to leave off, and replaced if it does
     /// not.

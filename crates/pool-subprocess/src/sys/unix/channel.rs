@@ -303,6 +303,17 @@ pub(crate) fn node() -> Command {
     Command::new("/bin/sh").args(["-c", script, "sh", "node"])
 }
 
+/// Sleeps until there is something to read, or the end; or less long.
+///
+/// Whoever sleeps in a read of a local socket is woken by Linux also when the other end has read what was sent to it: there
+/// is room again, and nothing tells readers from writers (unix_write_space). Whoever sleeps in a poll is not.
+pub(crate) fn sleep_until_readable(channel: &Port) {
+    if cfg!(target_os = "linux") && matches!(channel, Port::Socket(_)) {
+        // An error shows when it is read.
+        let _ = rustix::event::poll(&mut [PollFd::new(channel, PollFlags::IN)], None);
+    }
+}
+
 /// Whether there is something to read, or the end, within this time.
 pub(crate) fn is_readable(channel: &Port, patience: Duration) -> io::Result<bool> {
     let mut channel = [PollFd::new(channel, PollFlags::IN)];

@@ -54,7 +54,8 @@ impl Attendant {
     }
 
     pub(super) fn end(&self) {
-        self.shared.call.store(0, Ordering::SeqCst);
+        // Release: nobody is woken by it, and whoever sees it late reads the channel for a little longer.
+        self.shared.call.store(0, Ordering::Release);
     }
 }
 

@@ -216,7 +216,10 @@ impl Reader {
             let channel = &self.channel;
             // An error shows when it is read.
             let has_come = || sys::is_readable(channel, Duration::ZERO).unwrap_or(true);
-            self.spin.look(|| has_come().then_some(()));
+            let has_seen = self.spin.look(|| has_come().then_some(())).is_some();
+            if !has_seen && self.bytes.is_empty() {
+                sys::sleep_until_readable(channel);
+            }
             if self.fill()? == 0 {
                 return self.codec.decode_eof(&mut self.bytes).map_err(broken);
             }

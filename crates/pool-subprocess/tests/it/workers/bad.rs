@@ -323,11 +323,11 @@ async fn a_crash_loop_opens_the_breaker() {
             .await
             .expect_err("it never boots")
         {
-            CallError::Acquire {
-                source: AcquireError::CircuitOpen(open),
-                ..
-            } => circuit = Some(open),
-            CallError::Acquire { .. } => {}
+            CallError::Acquire { source, .. } => {
+                if let AcquireError::CircuitOpen(open) = *source {
+                    circuit = Some(open);
+                }
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -49,6 +49,38 @@ async fn both_ends_can_look_before_they_wait() {
     }
 }
 
+/// When its answer is read there is room again, of which it is of no use to tell it.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_worker_is_woken_once_for_each_call() {
+    const CALLS: u64 = 2000;
+
+    let pool = rust().size(1).build().await.expect("valid");
+    let pid: u32 = pool.call("pid", &()).await.expect("an answer");
+    let before = sleeps(pid);
+    for _ in 0..CALLS {
+        let doubled: u64 = pool.call("double", &21).await.expect("an answer");
+        assert_eq!(doubled, 42);
+    }
+    let slept = sleeps(pid) - before;
+    assert!(
+        slept < CALLS + CALLS / 4,
+        "{slept} sleeps for {CALLS} calls"
+    );
+}
+
+/// How often the threads of this process have gone to sleep.
+#[cfg(target_os = "linux")]
+fn sleeps(pid: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives");
+    let of = |task: std::io::Result<std::fs::DirEntry>| {
+        let status = std::fs::read_to_string(task.ok()?.path().join("status")).ok()?;
+        let line = status.lines().find(|line| line.starts_with("voluntary_"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    tasks.filter_map(of).sum()
+}
+
 #[tokio::test]
 async fn bodies_of_all_lengths_come_back_as_they_were() {
     let pool = rust().size(1).build().await.expect("valid");
