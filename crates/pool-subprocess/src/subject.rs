@@ -100,6 +100,16 @@ impl Subject {
         }
     }
 
+    /// Whether it is the host that reaps what is left of its tree, so that it vanishes once it is dead.
+    pub(crate) fn has_orphans_here(&self) -> bool {
+        match self {
+            Self::Process(process) => process.has_orphans_here(),
+            #[cfg(feature = "testing")]
+            Self::Scripted(_) => false,
+            Self::Gone => false,
+        }
+    }
+
     /// Whether what is left of its tree lives for certain.
     pub(crate) fn knows_the_living(&self) -> bool {
         match self {

@@ -333,8 +333,8 @@ impl Drive {
                 } else {
                     let empty = self.subject.sweep()?;
                     self.left_something |= !empty;
-                    // A zombie in the group says nothing: whether something lives is seen by its mark.
-                    empty || self.trace.is_some()
+                    // A zombie in the group that others reap says nothing: whether something lives is seen by its mark.
+                    empty || (self.trace.is_some() && !self.subject.has_orphans_here())
                 };
                 self.usage = self.subject.usage();
                 if let (Some(limits), Some(exit)) = (&self.limits, self.exit) {

@@ -16,6 +16,7 @@ pub(super) mod limits;
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
 mod no_cgroup;
+mod orphans;
 mod process;
 mod starter;
 mod usage;

@@ -153,6 +153,10 @@ impl Process {
         self.job.is_empty()
     }
 
+    pub(crate) fn has_orphans_here(&self) -> bool {
+        false
+    }
+
     pub(crate) fn knows_the_living(&self) -> bool {
         true
     }

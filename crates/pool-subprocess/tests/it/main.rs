@@ -24,6 +24,8 @@ mod job_control;
 mod leftovers;
 mod limits;
 mod modes;
+#[cfg(target_os = "linux")]
+mod orphans;
 mod output;
 mod panics;
 mod puppets;

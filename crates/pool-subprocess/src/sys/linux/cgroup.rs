@@ -205,6 +205,17 @@ impl SlotCgroup {
         Source::changes(&self.events)
     }
 
+    /// Whether a process of this number is in it, or in one below it, alive or not reaped.
+    pub(in crate::sys) fn had(&self, pid: u32) -> bool {
+        let own = self.pool.path.join(&self.name);
+        let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        // Of one that was removed it is said that it is.
+        let of = text.lines().find_map(|line| line.strip_prefix("0::/"));
+        let of = of.map(|path| Path::new(path.trim_end_matches(" (deleted)")));
+        let is_own = |path: &Path| path.file_name().is_some() && own.ends_with(path);
+        of.is_some_and(|path| path.ancestors().any(is_own))
+    }
+
     /// What lives in it, or in those below it.
     pub(in crate::sys) fn survivors(&self) -> io::Result<Vec<Survivor>> {
         let mut dirs = vec![self.pool.path.join(&self.name)];

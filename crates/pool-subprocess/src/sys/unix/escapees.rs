@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,9 @@ use memchr::memmem;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, pidfd_open, pidfd_send_signal};
 
+use super::orphans;
 use crate::survivors::Survivor;
 
 /// How long a process may take to execute a program, or to die, before it counts as one without environment: mostly it is
@@ -37,6 +38,11 @@ impl Escapee {
     pub(crate) fn is_gone(&self) -> bool {
         let mut process = [PollFd::new(&self.process, PollFlags::IN)];
         poll(&mut process, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Once it is gone: it may be a child of the host by now.
+    pub(crate) fn reap(&self) {
+        orphans::reap(WaitId::PidFd(self.process.as_fd()));
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::guardian::{Entry, Guardian};
+use super::orphans::is_init;
 use super::starter::Starter;
 use super::{PoolCgroup, SlotCgroup};
 use crate::containment::{Cgroups, Containment, HostDeathTier, TreeTier};
@@ -192,9 +193,4 @@ impl Launcher {
     pub(crate) fn guardian_pid(&self) -> Option<u32> {
         self.guardian.get()?.pid()
     }
-}
-
-/// Whether the end of this process is that of all others, by the system's own doing.
-fn is_init() -> bool {
-    cfg!(target_os = "linux") && std::process::id() == 1
 }

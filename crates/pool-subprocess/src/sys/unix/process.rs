@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 
 use super::guardian::Entry;
-use super::{SlotCgroup, Source, exit, limits, usage};
+use super::{SlotCgroup, Source, exit, limits, orphans, usage};
 use crate::resource_limits::{LimitHit, ResourceLimits};
 use crate::survivors::Survivor;
 use crate::sys::{RawExit, Stdio};
@@ -253,13 +253,29 @@ impl Process {
             if is_populated {
                 cgroup.kill();
             }
-            return Ok(!is_populated);
+            return Ok(!is_populated && (!self.has_orphans_here() || self.reap_orphans()));
         }
         if !self.leads_group {
             return Ok(true);
         }
         // Tests for members, sends nothing. Killed members vanish when their new parent has reaped them.
-        Ok(test_kill_process_group(self.pid) == Err(rustix::io::Errno::SRCH))
+        let is_empty = test_kill_process_group(self.pid) == Err(rustix::io::Errno::SRCH);
+        Ok(is_empty || (self.has_orphans_here() && self.reap_orphans()))
+    }
+
+    /// Whether what is left of its tree becomes the host's. Not to be known if somebody else has reaped it: its number may
+    /// be another's.
+    pub(crate) fn has_orphans_here(&self) -> bool {
+        self.usage.is_some() && orphans::come_here()
+    }
+
+    /// Reaps those of its tree whose parent is the host by now; whether there are no more to come.
+    fn reap_orphans(&self) -> bool {
+        let has_more_in_group = self.leads_group && !orphans::reap_group(self.pid);
+        let in_cgroup = |cgroup: &Arc<SlotCgroup>| orphans::reap_those(|pid| cgroup.had(pid));
+        let had_some_in_cgroup = self.cgroup.as_ref().is_some_and(in_cgroup);
+        // Who dies now leaves its children after it has left the cgroup: another look, until there is nothing to reap.
+        !has_more_in_group && !had_some_in_cgroup
     }
 
     /// Whether what is left of its tree lives for certain: a cgroup does not count the dead, and a group does.
