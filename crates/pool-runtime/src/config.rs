@@ -50,6 +50,7 @@ pub struct Config {
     mode: Option<RunMode>,
     cgroups: Option<Cgroups>,
     guardian: Option<bool>,
+    subreaper: Option<bool>,
     shutdown_deadline: Option<Duration>,
     shutdown_grace: Option<Duration>,
     env_prefix: String,
@@ -84,6 +85,8 @@ pub struct Settings {
     pub cgroups: Cgroups,
     /// Whether a small process beside the host kills what the host leaves if it is killed (Unix).
     pub guardian: bool,
+    /// Whether what is orphaned becomes a child of this process, to be found at the shutdown (Linux).
+    pub subreaper: bool,
     /// How long a cleanup or restart waits for what runs.
     pub shutdown_deadline: Duration,
     /// How long what is asked to end after that has until it is killed.
@@ -129,6 +132,14 @@ impl Config {
     /// Whether a small process beside the host kills what the host leaves if it is killed (Unix); it does by default.
     pub fn guardian(mut self, guardian: bool) -> Self {
         self.guardian = Some(guardian);
+        self
+    }
+
+    /// Whether this process is a [`Subreaper`](pool_subprocess::Subreaper), and its shutdown kills strays; not by default,
+    /// since it is so for all of the process, what else it starts included. On other systems than Linux it is only warned
+    /// that it cannot be.
+    pub fn subreaper(mut self, subreaper: bool) -> Self {
+        self.subreaper = Some(subreaper);
         self
     }
 
@@ -200,6 +211,7 @@ impl Config {
                 .field(&CGROUPS, self.cgroups.clone())
                 .unwrap_or_default(),
             guardian: lookup.field(&GUARDIAN, self.guardian).unwrap_or(true),
+            subreaper: lookup.field(&SUBREAPER, self.subreaper).unwrap_or(false),
             shutdown_deadline: lookup
                 .field(&SHUTDOWN_DEADLINE, self.shutdown_deadline)
                 .unwrap_or(Duration::from_secs(25)),
@@ -222,6 +234,7 @@ impl Config {
             MODE.variable,
             CGROUPS.variable,
             GUARDIAN.variable,
+            SUBREAPER.variable,
             // Read by the pool itself, and by the pools of those who started this process.
             Variable::Named(Spawner::ENV),
             Variable::Named("POOL_TREE"),
@@ -248,6 +261,7 @@ impl Default for Config {
             mode: None,
             cgroups: None,
             guardian: None,
+            subreaper: None,
             shutdown_deadline: None,
             shutdown_grace: None,
             env_prefix: "POOL_".to_owned(),
@@ -314,6 +328,14 @@ const CGROUPS: Field<Cgroups> = Field {
 const GUARDIAN: Field<bool> = Field {
     name: "guardian",
     variable: Variable::Named("POOL_GUARDIAN"),
+    allowed: "on or off",
+    parse: environment::switch,
+    is_valid: |_| true,
+};
+
+const SUBREAPER: Field<bool> = Field {
+    name: "subreaper",
+    variable: Variable::Prefixed("SUBREAPER"),
     allowed: "on or off",
     parse: environment::switch,
     is_valid: |_| true,

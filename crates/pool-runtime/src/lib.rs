@@ -47,8 +47,8 @@ pub use pool_subprocess::{
     Capabilities, Captured, Cause, Cgroups, Child, ChildStdin, Command, CommandLine, Containment,
     Delivery, Event, Events, Exit, ExitError, Holder, HostDeathTier, LimitHit, Line, LineEnd,
     LineRef, Lines, OnDrop, Outcome, Output, Plan, Priority, ResourceLimits, Run, RunAll, RunError,
-    RunMode, Running, Slot, SlotError, SpawnError, Spawner, Stage, Status, Stdin, Stream,
-    SubprocessPool, Survivor, Survivors, TreePolicy, TreeTier, Usage,
+    RunMode, Running, Slot, SlotError, SpawnError, Spawner, Stage, Status, Stdin, Strays, Stream,
+    SubprocessPool, Subreaper, Survivor, Survivors, TreePolicy, TreeTier, Usage,
 };
 
 pub use config::{Config, Settings};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use pool_core::Holder;
-use pool_subprocess::Running;
+use pool_subprocess::{Running, Strays};
 
 /// What a shutdown came to: what ended by itself, what was forced, what is still there.
 ///
@@ -34,13 +34,15 @@ pub struct ShutdownReport {
     pub survivors: Vec<Running>,
     /// Slots in which nothing runs and that their holders have not given back.
     pub held: Vec<Holder>,
+    /// What had hidden from the pool, and was found by its parent ([`Config::subreaper`](crate::Config::subreaper)).
+    pub strays: Strays,
 }
 
 impl ShutdownReport {
     /// Whether nothing survived and all slots came back.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.survivors.is_empty() && self.held.is_empty()
+        self.survivors.is_empty() && self.held.is_empty() && self.strays.left.is_empty()
     }
 }
 
@@ -52,6 +54,7 @@ impl fmt::Display for ShutdownReport {
             forced,
             survivors,
             held,
+            strays,
         } = self;
         writeln!(
             f,
@@ -72,7 +75,8 @@ impl fmt::Display for ShutdownReport {
         for running in survivors {
             writeln!(f, "  survivor: {}", Told(running))?;
         }
-        write!(f, "survivors: {}", survivors.len())
+        write!(f, "{strays}")?;
+        write!(f, "survivors: {}", survivors.len() + strays.left.len())
     }
 }
 

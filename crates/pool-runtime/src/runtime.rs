@@ -1,9 +1,10 @@
 //! The application's pool, with a beginning and an end.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pool_subprocess::SubprocessPool;
+use pool_subprocess::{SubprocessPool, Subreaper};
 
 use crate::config::{Config, Settings};
 use crate::error::StartError;
@@ -52,9 +53,18 @@ impl Runtime {
         for variable in config.unknown_variables() {
             tracing::warn!(variable, "unknown environment variable is ignored");
         }
+        // Before the pool, whose commands may leave something from the first one on.
+        let subreaper = settings
+            .subreaper
+            .then(Subreaper::adopt)
+            .and_then(|adopted| {
+                let failed =
+                    |error: &io::Error| tracing::warn!(%error, "this process is no subreaper");
+                adopted.inspect_err(failed).ok()
+            });
         let pool = build(&settings, config)?;
-        let steward =
-            Steward::start(pool.clone(), settings.shutdown_grace).map_err(StartError::Thread)?;
+        let steward = Steward::start(pool.clone(), settings.shutdown_grace, subreaper);
+        let steward = steward.map_err(StartError::Thread)?;
         Ok(Self {
             parts: Arc::new(Parts {
                 pool,

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use pool_subprocess::{Running, SubprocessPool};
+use pool_subprocess::{Running, Strays, SubprocessPool, Subreaper};
 
 use crate::escalation::{Action, Escalation, Order};
 use crate::report::ShutdownReport;
@@ -101,12 +101,16 @@ pub(crate) struct Steward {
 
 impl Steward {
     /// Starts the thread; what was asked to end has this grace period.
-    pub(crate) fn start(pool: SubprocessPool, grace: Duration) -> io::Result<Self> {
+    pub(crate) fn start(
+        pool: SubprocessPool,
+        grace: Duration,
+        subreaper: Option<Subreaper>,
+    ) -> io::Result<Self> {
         let post = Arc::new(Post::default());
         let (of_thread, its_pool) = (Arc::clone(&post), pool.clone());
         std::thread::Builder::new()
             .name("pool-runtime".into())
-            .spawn(move || serve(its_pool, &of_thread, grace))?;
+            .spawn(move || serve(its_pool, &of_thread, grace, subreaper.as_ref()))?;
         Ok(Self { pool, post })
     }
 
@@ -273,7 +277,7 @@ impl Wake for Post {
 }
 
 /// The life of the thread.
-fn serve(pool: SubprocessPool, post: &Arc<Post>, grace: Duration) {
+fn serve(pool: SubprocessPool, post: &Arc<Post>, grace: Duration, subreaper: Option<&Subreaper>) {
     let Some((begin, mut order)) = post.first_order() else {
         return;
     };
@@ -296,12 +300,14 @@ fn serve(pool: SubprocessPool, post: &Arc<Post>, grace: Duration) {
             }
         }
     }
+    let strays = subreaper.map(kill_strays).unwrap_or_default();
     let report = ShutdownReport {
         took: begin.at.elapsed(),
         drained: begin.in_use.saturating_sub(force.in_use.unwrap_or(0)),
         forced: force.commands,
         survivors: left.0,
         held: left.1,
+        strays,
     };
     tell(&report);
     drop((drain, pool));
@@ -359,12 +365,22 @@ fn what_is_left(pool: &SubprocessPool) -> (Vec<Running>, Vec<pool_core::Holder>)
     (running, holders)
 }
 
+/// What has hidden from the pool.
+fn kill_strays(subreaper: &Subreaper) -> Strays {
+    let looked = subreaper.kill_strays();
+    let failed = |error: &io::Error| tracing::error!(%error, "strays could not be looked for");
+    looked.inspect_err(failed).unwrap_or_default()
+}
+
 fn tell(report: &ShutdownReport) {
     let (forced, survivors) = (report.forced.len(), report.survivors.len());
     let (drained, held) = (report.drained, report.held.len());
     if report.is_clean() {
         tracing::info!(drained, forced, "shut down");
         return;
+    }
+    for stray in &report.strays.left {
+        tracing::error!(%stray, "survived the shutdown");
     }
     for running in &report.survivors {
         tracing::error!(command = %running.command, pid = running.pid, "survived the shutdown");

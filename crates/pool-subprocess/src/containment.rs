@@ -32,6 +32,9 @@ pub struct Containment {
     /// Whether a limit of processes is the whole tree's
     /// ([`ResourceLimits::processes`](crate::ResourceLimits::processes)).
     pub limits_tree_processes: bool,
+    /// Whether what is orphaned becomes a child of the host, which reaps what its pools have ended: it is the first process
+    /// of its PID namespace, or a [`Subreaper`](crate::Subreaper) (Linux).
+    pub has_orphans: bool,
 }
 
 /// What a kill reaches: from strong to weak.
@@ -122,7 +125,11 @@ impl fmt::Display for Containment {
                 (false, true) => "; processes are limited for a tree as a whole",
                 (false, false) => "",
             },
-        )
+        )?;
+        if self.has_orphans {
+            f.write_str("; what is orphaned comes to the host")?;
+        }
+        Ok(())
     }
 }
 

@@ -44,6 +44,7 @@ mod mode;
 mod resource_limits;
 mod spawner;
 mod containment;
+mod subreaper;
 #[cfg(feature = "testing")]
 mod scripted;
 mod error;
@@ -97,6 +98,7 @@ pub use run::Run;
 #[cfg(feature = "testing")]
 pub use scripted::Rule;
 pub use spawner::Spawner;
+pub use subreaper::{Strays, Subreaper};
 pub use survivors::{Survivor, Survivors, TreePolicy};
 pub use usage::Usage;
 

@@ -40,6 +40,8 @@ fn each_variable_sets_its_field() {
     assert_eq!(deadline.shutdown_deadline, Duration::from_secs(120));
     let grace = settings(&[("POOL_SHUTDOWN_GRACE", "0")]);
     assert_eq!(grace.shutdown_grace, Duration::ZERO);
+    assert!(base.guardian && !settings(&[("POOL_GUARDIAN", "off")]).guardian);
+    assert!(!base.subreaper && settings(&[("POOL_SUBREAPER", "on")]).subreaper);
 }
 
 #[test]

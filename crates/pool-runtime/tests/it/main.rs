@@ -10,5 +10,7 @@ mod runtime;
 mod scripted;
 mod signal;
 mod streams;
+#[cfg(target_os = "linux")]
+mod strays;
 mod texts;
 mod tokio_end;

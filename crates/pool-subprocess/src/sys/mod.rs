@@ -8,6 +8,7 @@
 //! | [`Enclosure`] | on Linux a cgroup | nothing |
 //! | [`Remains`] | members of the cgroup | processes of the job |
 //! | [`escapees`] | on Linux by their environment | none: nothing leaves a job |
+//! | [`become_subreaper`], [`strays`] | on Linux | none |
 //! | [`Killer`] | signals the group until the reap | ends the job |
 //! | [`OutputPipe`], [`InputPipe`] | non-blocking pipes | overlapped named pipes |
 //! | [`Source`] | a descriptor and the wanted readiness | a handle that a wait can be on |
@@ -43,7 +44,7 @@ use crate::resource_limits::ResourceLimits;
 use crate::spawner::Spawner;
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use no_escapees::{Escapee, escapees};
+pub(crate) use no_escapees::{Escapee, become_subreaper, escapees, strays};
 #[cfg(all(unix, feature = "worker"))]
 pub(crate) use unix::{
     Channel, Port, TELLS_UNREAD, is_readable, left_unread, node, open_worker_channel,
@@ -55,7 +56,7 @@ pub(crate) use unix::{
     Watches, exhausted, give_to, is_executable, need_tokio_io, private_dir, wait,
 };
 #[cfg(target_os = "linux")]
-pub(crate) use unix::{Escapee, escapees};
+pub(crate) use unix::{Escapee, become_subreaper, escapees, strays};
 #[cfg(all(windows, feature = "worker"))]
 pub(crate) use windows::{
     Channel, Port, TELLS_UNREAD, is_readable, left_unread, node, open_worker_channel,

@@ -16,6 +16,9 @@ pub(super) mod limits;
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
 mod no_cgroup;
+#[cfg(not(target_os = "linux"))]
+mod no_orphans;
+#[cfg(target_os = "linux")]
 mod orphans;
 mod process;
 mod starter;
@@ -43,13 +46,17 @@ pub(crate) use self::channel::{
     sleep_until_readable,
 };
 #[cfg(target_os = "linux")]
-pub(crate) use self::escapees::{Escapee, escapees, survivor};
+pub(crate) use self::escapees::{Escapee, escapees, strays, survivor};
 pub(crate) use self::launch::{Enclosure, Launcher};
 #[cfg(not(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
 use self::no_cgroup::{PoolCgroup, SlotCgroup};
+#[cfg(not(target_os = "linux"))]
+use self::no_orphans as orphans;
+#[cfg(target_os = "linux")]
+pub(crate) use self::orphans::become_subreaper;
 pub(crate) use self::process::{Killer, Process, Remains};
 pub(crate) use self::starter::exhausted;
 #[cfg(feature = "worker")]

@@ -4,7 +4,8 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command as StdCommand, Stdio};
 use std::time::Duration;
 
-use pool_subprocess::{Cgroups, Command, SubprocessPool, Survivors};
+use pool_subprocess::{Cgroups, Command, SubprocessPool, Subreaper, Survivors, TreePolicy};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::leftovers::alone;
 use crate::puppets::skipped;
@@ -104,4 +105,59 @@ fn be_a_subreaper() {
 #[test]
 fn a_subreaper_reaps_what_its_commands_leave() {
     alone("orphans::be_a_subreaper");
+}
+
+/// Leaves its session and clears its environment: only its parent tells whose it is.
+const HIDES: &str = "exec >/dev/null 2>&1
+    setsid env -i /bin/sh -c 'sleep 61 & sleep 62; true' &
+    until [ \"$(tr '\\0' ' ' </proc/$!/cmdline)\" = '/bin/sh -c sleep 61 & sleep 62; true ' ]; do :; done";
+
+/// Left on purpose: it has the mark of its pool.
+const STAYS: &str = "exec >/dev/null 2>&1
+    setsid /bin/sleep 63 &
+    until [ \"$(tr '\\0' ' ' </proc/$!/cmdline)\" = '/bin/sleep 63 ' ]; do :; done";
+
+#[test]
+#[ignore = "a host, which the test below starts alone"]
+fn kill_strays() {
+    let subreaper = Subreaper::adopt().expect("Linux has it since 3.4");
+    let pool = SubprocessPool::builder().max_size(2).cgroups(Cgroups::Off);
+    let pool = pool.build().expect("valid");
+    assert!(pool.containment().has_orphans);
+    let sh = |script| Command::new("/bin/sh").args(["-c", script]);
+    let ours = StdCommand::new("sleep").arg("64").spawn();
+    let mut ours = ours.expect("it starts");
+    let running = pool.acquire_subprocess().wait().expect("a slot");
+    let mut running = running.spawn(sh("sleep 65")).expect("it starts");
+    let stays = sh(STAYS).tree_policy(TreePolicy::Report);
+    let stays = pool.run(stays).wait().expect("it runs");
+    let Survivors::Found(stays) = stays.survivors() else {
+        panic!("{stays:?}");
+    };
+    assert!(subreaper.kill_strays().expect("it looks").is_empty());
+
+    pool.run(sh(HIDES)).wait().expect("it runs");
+    let strays = subreaper.kill_strays().expect("it looks");
+    let hidden = "/bin/sh -c sleep 61 & sleep 62; true";
+    let has = |command: &str| strays.killed.iter().any(|stray| stray.command == command);
+    assert!(has(hidden), "{strays}");
+    assert_eq!(strays.left, []);
+    assert_eq!(zombies(), [""; 0]);
+
+    // All others live.
+    assert!(ours.try_wait().expect("it is ours").is_none());
+    assert!(pool.guardian_pid().is_some());
+    running.kill();
+    running.wait_blocking().expect("it ends");
+    for survivor in stays {
+        let pid = i32::try_from(survivor.pid).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a number"), Signal::KILL).expect("it lives");
+    }
+    ours.kill().expect("it lives");
+    ours.wait().expect("it is ours");
+}
+
+#[test]
+fn a_subreaper_finds_what_hides() {
+    alone("orphans::kill_strays");
 }

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, pidfd_open, pidfd_send_signal};
 
-use super::orphans;
+use super::orphans::{self, Standing};
 use crate::survivors::Survivor;
 
 /// How long a process may take to execute a program, or to die, before it counts as one without environment: mostly it is
@@ -62,6 +62,38 @@ pub(crate) fn escapees(variable: &str, marks: &[&str]) -> io::Result<Vec<Escapee
     Ok(found)
 }
 
+/// The children of this process that live, are in another session, and have this variable not in their environment.
+pub(crate) fn strays(variable: &str) -> io::Result<Vec<Escapee>> {
+    let own = Standing::of(std::process::id()).ok_or(io::ErrorKind::NotFound)?;
+    let mut found = Vec::new();
+    for pid in orphans::children()? {
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let opened = number.map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        let Some(process) = opened.map(of_process).transpose()?.flatten() else {
+            continue;
+        };
+        let Some(standing) = Standing::of(pid) else {
+            continue;
+        };
+        let is_elsewhere = standing.parent == own.pid && standing.session != own.session;
+        if !is_elsewhere
+            || environment_of(pid)?.is_none_or(|text| value_of(variable, &text).is_some())
+        {
+            continue;
+        }
+        let stray = Escapee {
+            mark: 0,
+            survivor: survivor(pid),
+            process,
+        };
+        // As long as it lives, all of that was about it.
+        if !stray.is_gone() {
+            found.push(stray);
+        }
+    }
+    Ok(found)
+}
+
 /// This process, if it is one.
 fn escapee(pid: u32, variable: &str, marks: &[&str]) -> io::Result<Option<Escapee>> {
     let Some(mark) = mark_of(pid, variable, marks)? else {
@@ -85,14 +117,18 @@ fn mark_of(pid: u32, variable: &str, marks: &[&str]) -> io::Result<Option<usize>
     let Some(environment) = environment_of(pid)? else {
         return Ok(None);
     };
-    let mut variables = environment.split(|byte| *byte == 0);
-    let value = variables.find_map(|entry| {
-        let value = entry.strip_prefix(variable.as_bytes())?;
-        value.strip_prefix(b"=")
-    });
+    let value = value_of(variable, &environment);
     let has =
         |mark: &&str| value.is_some_and(|value| memmem::find(value, mark.as_bytes()).is_some());
     Ok(marks.iter().position(has))
+}
+
+fn value_of<'a>(variable: &str, environment: &'a [u8]) -> Option<&'a [u8]> {
+    let mut variables = environment.split(|byte| *byte == 0);
+    variables.find_map(|entry| {
+        let value = entry.strip_prefix(variable.as_bytes())?;
+        value.strip_prefix(b"=")
+    })
 }
 
 /// While a process executes a program, nothing is read for a moment: the old one's is gone, or the new one's not there. Nor

@@ -22,6 +22,7 @@ use super::starter::Starter;
 use super::{Process, pipe};
 use crate::identity::Identity;
 use crate::resource_limits::ResourceLimits;
+use crate::sweeper::VARIABLE;
 use crate::sys::{Launch, Stdio};
 
 /// POSIX, so that it runs on what `/bin/sh` is anywhere.
@@ -191,7 +192,8 @@ impl Shared {
             program: Path::new("/bin/sh"),
             args: &args,
             env_cleared: true,
-            env: &[path],
+            // Whoever looks for strays lets be what has a mark.
+            env: &[path, (VARIABLE.into(), Some("guardian".into()))],
             dir: Some(Path::new("/")),
             limits: &ResourceLimits::default(),
             identity: &Identity::default(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::guardian::{Entry, Guardian};
-use super::orphans::is_init;
+use super::orphans::{self, is_init};
 use super::starter::Starter;
 use super::{PoolCgroup, SlotCgroup};
 use crate::containment::{Cgroups, Containment, HostDeathTier, TreeTier};
@@ -186,6 +186,7 @@ impl Launcher {
             tree_reason,
             host_death,
             host_death_reason,
+            has_orphans: orphans::come_here(),
         }
     }
 

@@ -2,22 +2,27 @@
 //! of its descendants. Whoever has them has to reap them.
 
 use std::fs;
+use std::io;
 use std::mem::MaybeUninit;
 
-use rustix::process::{Pid, WaitId, WaitIdOptions, test_kill_process_group, waitid};
+use rustix::process::{
+    Pid, WaitId, WaitIdOptions, child_subreaper, getpid, set_child_subreaper,
+    test_kill_process_group, waitid,
+};
 
 /// Whether the end of this process is that of all others, by the system's own doing.
 pub(super) fn is_init() -> bool {
-    cfg!(target_os = "linux") && std::process::id() == 1
+    std::process::id() == 1
 }
 
 /// Whether what has lost its parent can become a child of this process.
 pub(super) fn come_here() -> bool {
-    #[cfg(target_os = "linux")]
-    let is_subreaper = rustix::process::child_subreaper().is_ok_and(|set| set.is_some());
-    #[cfg(not(target_os = "linux"))]
-    let is_subreaper = false;
-    is_subreaper || is_init()
+    child_subreaper().is_ok_and(|set| set.is_some()) || is_init()
+}
+
+/// Makes this process a subreaper.
+pub(crate) fn become_subreaper() -> io::Result<()> {
+    Ok(set_child_subreaper(Some(getpid()))?)
 }
 
 /// Reaps the dead of a group whose leader was reaped; whether none of it is left.
@@ -34,29 +39,53 @@ pub(super) fn reap_group(group: Pid) -> bool {
 
 /// Reaps the dead children of the host that are such; whether there were some. The leaders of other trees must not be.
 pub(super) fn reap_those(is_one: impl Fn(u32) -> bool) -> bool {
-    let dead = children().filter(|pid| is_dead(*pid) && is_one(*pid));
+    let children = children().unwrap_or_default().into_iter();
+    let dead =
+        children.filter(|pid| Standing::of(*pid).is_some_and(|it| it.is_dead) && is_one(*pid));
     let reaped = dead.filter_map(|pid| Pid::from_raw(pid.try_into().ok()?));
     reaped.inspect(|pid| reap(WaitId::Pid(*pid))).count() > 0
 }
 
 /// Of all the threads of this process.
-fn children() -> impl Iterator<Item = u32> {
-    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
-    let children =
-        tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
-    let pids = |text: String| -> Vec<u32> {
-        text.split_whitespace()
-            .filter_map(|pid| pid.parse().ok())
-            .collect()
-    };
-    children.flat_map(pids)
+pub(super) fn children() -> io::Result<Vec<u32>> {
+    let tasks = fs::read_dir("/proc/self/task")?.filter_map(Result::ok);
+    // Of a thread that has ended meanwhile, another one has them.
+    let of = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).ok();
+    let texts: Vec<String> = tasks.filter_map(of).collect();
+    if texts.is_empty() {
+        let message = "this kernel does not list the children of a process";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+    }
+    let pids = texts.iter().flat_map(|text| text.split_whitespace());
+    Ok(pids.filter_map(|pid| pid.parse().ok()).collect())
 }
 
-fn is_dead(pid: u32) -> bool {
-    // What follows the name in parentheses is the state: proc_pid_stat(5).
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit(')').next().unwrap_or_default();
-    state.trim_start().starts_with('Z')
+/// How it stands with a process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub(super) pid: u32,
+    pub(super) parent: u32,
+    pub(super) session: u32,
+    pub(super) is_dead: bool,
+}
+
+impl Standing {
+    /// `None` if there is none of this number.
+    pub(super) fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // What follows the name in parentheses, from the third field of proc_pid_stat(5) on.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let mut fields = fields.split_whitespace();
+        let is_dead = fields.next()? == "Z";
+        let mut number = || fields.next()?.parse().ok();
+        let (parent, _group, session) = (number()?, number()?, number()?);
+        Some(Self {
+            pid,
+            parent,
+            session,
+            is_dead,
+        })
+    }
 }
 
 /// Nothing where it is not dead yet, or not a child of the host.

@@ -61,6 +61,7 @@ impl Launcher {
             tree_reason: None,
             host_death: HostDeathTier::Job,
             host_death_reason: None,
+            has_orphans: false,
         }
     }
 
