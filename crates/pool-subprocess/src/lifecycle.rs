@@ -12,6 +12,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::sys::Swept;
+
 /// How long the pipes of a child that has exited are read on while something else holds them open. What
 /// the child itself wrote is in the pipe already, so only a grandchild's output can be missed.
 pub(crate) const DRAIN_TIME: Duration = Duration::from_millis(200);
@@ -256,15 +258,15 @@ impl Lifecycle {
         }
     }
 
-    /// A sweep found the tree empty, or not yet. Whether that is `certain` is the system's to say: a group counts its dead.
-    pub(crate) fn swept(&mut self, empty: bool, certain: bool, now: Instant) {
+    /// A sweep has found this.
+    pub(crate) fn swept(&mut self, swept: Swept, now: Instant) {
         if let State::Sweeping {
             until, stuck_at, ..
         } = self.state
         {
             let is_late = until <= now;
-            self.state = if empty || (is_late && !certain) {
-                self.left_over = !empty;
+            self.state = if swept.is_empty() || (is_late && swept == Swept::Unclear) {
+                self.left_over = !swept.is_empty();
                 State::Ended
             } else {
                 let tick = if is_late { LATE_SWEEP_TICK } else { SWEEP_TICK };
@@ -363,7 +365,7 @@ mod tests {
         life.exited(now);
         assert_eq!(life.tick(true, now), Action::None);
         assert_eq!(life.tick(false, now), Action::Sweep);
-        life.swept(true, false, now);
+        life.swept(Swept::Empty, now);
         assert!(life.has_ended());
         assert_eq!(
             (life.cause(), life.stages(), life.pipe_leaked()),
@@ -452,10 +454,10 @@ mod tests {
         assert_eq!(life.tick(false, late), Action::ReportStuck);
         life.exited(late);
         assert_eq!(life.tick(false, late), Action::Sweep);
-        life.swept(false, true, late);
+        life.swept(Swept::Alive, late);
         let later = late + STUCK_AFTER;
         assert_eq!(life.tick(false, later), Action::Sweep);
-        life.swept(true, true, later);
+        life.swept(Swept::Empty, later);
         assert_eq!(life.stages(), [Stage::Kill, Stage::Stuck]);
     }
 
@@ -465,12 +467,12 @@ mod tests {
         life.exited(now);
         assert_eq!(life.tick(false, now), Action::Sweep);
         let late = now + STUCK_AFTER;
-        life.swept(false, true, late);
+        life.swept(Swept::Alive, late);
         assert!(!life.has_ended());
         assert_eq!(life.tick(false, late), Action::ReportStuck);
         assert_eq!(life.tick(false, late), Action::None);
         assert_eq!(life.tick(false, late + LATE_SWEEP_TICK), Action::Sweep);
-        life.swept(true, true, late + LATE_SWEEP_TICK);
+        life.swept(Swept::Empty, late + LATE_SWEEP_TICK);
         assert!(life.has_ended() && !life.is_left_over());
         assert_eq!(life.stages(), [Stage::Stuck]);
     }
@@ -480,10 +482,10 @@ mod tests {
         let (mut life, now) = running(None);
         life.exited(now);
         assert_eq!(life.tick(false, now), Action::Sweep);
-        life.swept(false, false, now);
+        life.swept(Swept::Unclear, now);
         assert_eq!(life.tick(false, now), Action::None);
         assert_eq!(life.tick(false, now + SWEEP_TICK), Action::Sweep);
-        life.swept(false, false, now + SWEEP_TIME);
+        life.swept(Swept::Unclear, now + SWEEP_TIME);
         assert!(life.has_ended());
     }
 }

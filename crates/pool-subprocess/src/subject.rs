@@ -10,7 +10,7 @@ use crate::line::Stream;
 use crate::resource_limits::{LimitHit, ResourceLimits};
 #[cfg(feature = "testing")]
 use crate::scripted::Actor;
-use crate::sys::{Process, RawExit, Remains, Source};
+use crate::sys::{Process, RawExit, Remains, Source, Swept};
 use crate::usage::Usage;
 
 #[derive(Debug)]
@@ -80,13 +80,13 @@ impl Subject {
         }
     }
 
-    /// Kills what the child left behind and reaps the child; whether nothing is left.
-    pub(crate) fn sweep(&mut self) -> io::Result<bool> {
+    /// Kills what the child left behind and reaps the child.
+    pub(crate) fn sweep(&mut self) -> io::Result<Swept> {
         match self {
             Self::Process(process) => process.sweep(),
             #[cfg(feature = "testing")]
-            Self::Scripted(_) => Ok(true),
-            Self::Gone => Ok(true),
+            Self::Scripted(_) => Ok(Swept::Empty),
+            Self::Gone => Ok(Swept::Empty),
         }
     }
 
@@ -107,16 +107,6 @@ impl Subject {
             #[cfg(feature = "testing")]
             Self::Scripted(_) => false,
             Self::Gone => false,
-        }
-    }
-
-    /// Whether what is left of its tree lives for certain.
-    pub(crate) fn knows_the_living(&self) -> bool {
-        match self {
-            Self::Process(process) => process.knows_the_living(),
-            #[cfg(feature = "testing")]
-            Self::Scripted(_) => true,
-            Self::Gone => true,
         }
     }
 

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// zombie from its end to that of this process. Worth it for a process that does nothing but run commands, where there are
 /// no cgroups ([`Containment`](crate::Containment)); the first process of a PID namespace is one anyway.
 ///
-/// # Platforms
+/// # Platform
 /// Linux alone. On Windows nothing leaves its job; elsewhere there is no such thing.
 ///
 /// # Examples
@@ -61,17 +61,18 @@ impl Subreaper {
         Ok(Self(()))
     }
 
-    /// Kills the strays: the children of this process that are in another session than its own, and have no mark of any
-    /// pool in their environment; then their children, which are its own by then. So it kills as well what another part of
-    /// this process has started in a session of its own: it is for those who start nothing in such a way but by pools.
+    /// Kills the strays: the children of this process that are in another session than its own, in no cgroup of a pool's, and
+    /// have no mark of any pool in their environment; then their children, which are its own by then. So it kills as well
+    /// what another part of this process has started in a session of its own: it is for those who start nothing in such a
+    /// way but by pools.
     ///
-    /// What a pool has started, or something below that, has the pool's mark unless it has taken it away.
+    /// What a pool has started, or something below that, has the pool's cgroup, or its mark unless it has taken that away.
     ///
     /// # Errors
     /// What keeps it from looking: `/proc` is not there, or there are no descriptors.
     ///
     /// # Blocking
-    /// The thread, up to a second.
+    /// The thread, for about a second at most.
     pub fn kill_strays(&self) -> io::Result<Strays> {
         let until = Instant::now() + PATIENCE;
         let mut killed = Vec::new();

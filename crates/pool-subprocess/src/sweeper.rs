@@ -19,9 +19,6 @@ use crate::sys::{self, Escapee};
 /// The variable. Its value is a list of marks, one for each pool around the process, outermost first.
 pub(crate) const VARIABLE: &str = "POOL_TREE";
 
-/// What a mark ends with that is one child's, and not the beginning of several.
-const END: char = ';';
-
 /// How long a sweep goes on while there is something to kill: what is being born meanwhile is found by the next look.
 pub(crate) const SWEEP_TIME: Duration = crate::lifecycle::STUCK_AFTER;
 
@@ -65,7 +62,7 @@ impl Marks {
     pub(crate) fn next(&self, policy: TreePolicy) -> (Trace, OsString) {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let kind = if policy == TreePolicy::Kill { '.' } else { '+' };
-        let mark = format!("{}{kind}{number}{END}", self.pool);
+        let mark = format!("{}{kind}{number};", self.pool);
         let mut value = self.outer.clone();
         value.push(&mark);
         let sweeper = self.sweeper.clone();
@@ -88,12 +85,11 @@ struct Queue {
 #[derive(Debug)]
 struct Request {
     mark: String,
-    /// Which is reaped: whoever has its mark is not a child that is still waited for.
-    is_of_one_child: bool,
     worker: Worker<Survivors>,
     until: Instant,
     /// What was killed, until it is gone.
     dying: Vec<Escapee>,
+    gone: Vec<Escapee>,
 }
 
 impl Sweeper {
@@ -102,11 +98,11 @@ impl Sweeper {
         let (errand, worker) = Errand::new();
         let mut queue = self.queue();
         queue.waiting.push(Request {
-            is_of_one_child: mark.ends_with(END),
             mark,
             worker,
             until: Instant::now() + SWEEP_TIME,
             dying: Vec::new(),
+            gone: Vec::new(),
         });
         if !queue.has_thread {
             let sweeper = self.clone();
@@ -164,13 +160,10 @@ fn look(requests: &mut Vec<Request>) {
         Err(error) => (Vec::new(), Some(error)),
     };
     for request in requests.iter_mut() {
-        request.dying.retain(|escapee| {
-            let is_gone = escapee.is_gone();
-            if is_gone && request.is_of_one_child {
-                escapee.reap();
-            }
-            !is_gone
-        });
+        let dying = mem::take(&mut request.dying).into_iter();
+        let (gone, dying) = dying.partition::<Vec<_>, _>(Escapee::is_gone);
+        request.gone.extend(gone);
+        request.dying = dying;
     }
     for escapee in found {
         escapee.kill();
@@ -189,6 +182,9 @@ fn look(requests: &mut Vec<Request>) {
                 request.worker.finish(Err(error));
             }
             None if is_late || request.dying.is_empty() => {
+                // Not before: a parent of it that was still dying would have had it. And no child that is waited for has
+                // the mark any more.
+                request.gone.iter().for_each(Escapee::reap);
                 let left = mem::take(&mut request.dying);
                 let left = left.into_iter().map(|escapee| escapee.survivor);
                 request.worker.finish(Ok(Survivors::of(left.collect())));

@@ -37,7 +37,7 @@ use crate::scratch::ScratchDir;
 use crate::subject::Subject;
 use crate::survivors::TreePolicy;
 use crate::sweeper::Trace;
-use crate::sys::{RawExit, Readiness, Role, Source, Spawned};
+use crate::sys::{RawExit, Readiness, Role, Source, Spawned, Swept};
 use crate::usage::Usage;
 
 /// A child that is being followed. Dropped before its end it kills the tree and tells that it is lost,
@@ -327,21 +327,25 @@ impl Drive {
                 self.monitor.give_up(Err(RunError::Stuck { command, pid }));
             }
             Action::Sweep => {
-                let empty = if self.leaves() {
+                let mut swept = Swept::Empty;
+                if self.leaves() {
                     self.subject.leave()?;
-                    true
                 } else {
-                    let empty = self.subject.sweep()?;
-                    self.left_something |= !empty;
+                    swept = self.subject.sweep()?;
+                    self.left_something |= swept != Swept::Empty;
                     // A zombie in the group that others reap says nothing: whether something lives is seen by its mark.
-                    empty || (self.trace.is_some() && !self.subject.has_orphans_here())
-                };
+                    if swept == Swept::Unclear
+                        && self.trace.is_some()
+                        && !self.subject.has_orphans_here()
+                    {
+                        swept = Swept::Emptied;
+                    }
+                }
                 self.usage = self.subject.usage();
                 if let (Some(limits), Some(exit)) = (&self.limits, self.exit) {
                     self.limit_hit = self.subject.limit_hit(exit, limits);
                 }
-                let certain = self.subject.knows_the_living();
-                self.lifecycle.swept(empty, certain, now);
+                self.lifecycle.swept(swept, now);
             }
         }
         Ok(())

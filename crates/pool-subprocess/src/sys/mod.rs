@@ -68,6 +68,25 @@ pub(crate) use windows::{
     Watches, exhausted, give_to, is_executable, need_tokio_io, private_dir, wait,
 };
 
+/// What was found of a tree whose child is dead, after a kill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Swept {
+    /// Nothing.
+    Empty,
+    /// Only the dead, and these are reaped now.
+    Emptied,
+    /// The dead whom nobody has reaped yet; or the living, where nothing tells the two apart.
+    Unclear,
+    /// What lives for certain.
+    Alive,
+}
+
+impl Swept {
+    pub(crate) fn is_empty(self) -> bool {
+        matches!(self, Self::Empty | Self::Emptied)
+    }
+}
+
 /// What a source is to its child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {

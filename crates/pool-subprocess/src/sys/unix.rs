@@ -48,6 +48,11 @@ pub(crate) use self::channel::{
 #[cfg(target_os = "linux")]
 pub(crate) use self::escapees::{Escapee, escapees, strays, survivor};
 pub(crate) use self::launch::{Enclosure, Launcher};
+#[cfg(all(
+    target_os = "linux",
+    not(any(target_arch = "x86_64", target_arch = "aarch64"))
+))]
+use self::no_cgroup::is_in_a_pools;
 #[cfg(not(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
@@ -73,7 +78,7 @@ pub(in crate::sys) use self::{
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
-use super::linux::cgroup::{PoolCgroup, SlotCgroup};
+use super::linux::cgroup::{PoolCgroup, SlotCgroup, is_in_a_pools};
 use super::{Readiness, Role, Spawned};
 use crate::identity::Identity;
 

@@ -44,7 +44,7 @@ pub(crate) use self::channel::{
 };
 pub(crate) use self::job::Killer;
 pub(crate) use self::launch::{Enclosure, Launcher, exhausted};
-use super::{RawExit, Readiness, Role};
+use super::{RawExit, Readiness, Role, Swept};
 use crate::resource_limits::{LimitHit, ResourceLimits};
 use crate::survivors::Survivor;
 use crate::usage::Usage;
@@ -144,21 +144,22 @@ impl Process {
         None
     }
 
-    /// Kills what the child left behind in its job. Says whether the job is empty now.
-    pub(crate) fn sweep(&mut self) -> io::Result<bool> {
+    /// Kills what the child left behind in its job.
+    pub(crate) fn sweep(&mut self) -> io::Result<Swept> {
         if self.job.is_empty()? {
-            return Ok(true);
+            return Ok(Swept::Empty);
         }
         self.job.kill();
-        self.job.is_empty()
+        let is_empty = self.job.is_empty()?;
+        Ok(if is_empty {
+            Swept::Emptied
+        } else {
+            Swept::Alive
+        })
     }
 
     pub(crate) fn has_orphans_here(&self) -> bool {
         false
-    }
-
-    pub(crate) fn knows_the_living(&self) -> bool {
-        true
     }
 
     pub(crate) fn tree_source(&self) -> Option<Source> {

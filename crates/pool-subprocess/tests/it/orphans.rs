@@ -2,54 +2,88 @@
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command as StdCommand, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use pool_subprocess::{Cgroups, Command, SubprocessPool, Subreaper, Survivors, TreePolicy};
+use pool_subprocess::{
+    Builder, Cgroups, Command, SubprocessPool, Subreaper, Survivors, TreePolicy, TreeTier,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::leftovers::alone;
 use crate::puppets::skipped;
 
 /// What leaves processes behind that nobody but the host reaps.
-const TREES: [&str; 4] = [
+const TREES: [&str; 5] = [
     "sleep 60 & sleep 60 & exit 0",
     "(sleep 60 & sleep 60) & sleep 60",
     "setsid sleep 60 & sleep 60",
     "setsid sh -c 'sleep 60 & sleep 60' & sleep 60",
+    "true & true & exec sleep 0.01",
 ];
 
-/// The dead among this process's children.
-fn zombies() -> Vec<String> {
+/// The dead among this process's children, but this one.
+fn zombies(but: u32) -> Vec<String> {
     let tasks = std::fs::read_dir("/proc/self/task").expect("/proc is there");
     let children = |task: std::io::Result<std::fs::DirEntry>| {
         std::fs::read_to_string(task.ok()?.path().join("children")).ok()
     };
     let children: Vec<String> = tasks.filter_map(children).collect();
     let pids = children.iter().flat_map(|text| text.split_whitespace());
+    let pids = pids.filter(|pid| *pid != but.to_string());
     let stats = pids.filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
     stats.filter(|stat| stat.contains(") Z ")).collect()
 }
 
-fn leave_nothing(but: &[String]) {
-    for cgroups in [Cgroups::Auto, Cgroups::Off] {
-        let pool = SubprocessPool::builder().max_size(2).cgroups(cgroups);
-        let pool = pool.build().expect("valid");
+/// With cgroups, if there are some, and without.
+fn pools() -> impl Iterator<Item = (TreeTier, Builder)> {
+    let tiers = [Cgroups::Auto, Cgroups::Off].map(|cgroups| {
+        // The end of a guardian is nobody's to wait for.
+        let builder = || SubprocessPool::builder().max_size(4).guardian(false);
+        let pool = builder().cgroups(cgroups.clone()).build().expect("valid");
         let tier = pool.containment().tree;
-        for _ in 0..10 {
+        if cgroups == Cgroups::Auto && tier != TreeTier::Cgroup {
+            skipped("there are no cgroups");
+        }
+        (tier, builder().cgroups(cgroups))
+    });
+    tiers.into_iter()
+}
+
+fn sh(script: &str) -> Command {
+    let script = format!("exec >/dev/null 2>&1; {script}");
+    Command::new("/bin/sh").args(["-c", &script])
+}
+
+fn leave_nothing(but: u32) {
+    for (tier, builder) in pools() {
+        let pool = builder.build().expect("valid");
+        assert!(pool.containment().has_orphans);
+        for policy in [TreePolicy::Kill, TreePolicy::Allow] {
             for tree in TREES {
-                let script = format!("exec >/dev/null 2>&1; {tree}");
-                let command = Command::new("/bin/sh").args(["-c", &script]);
-                let command = command.timeout(Duration::from_millis(30));
-                let outcome = pool.run(command).wait().expect("it runs");
-                let survivors = outcome.survivors();
-                assert!(
-                    !matches!(survivors, Survivors::Found(_)),
-                    "{tier:?}, {tree}: {survivors:?}"
-                );
-                assert_eq!(zombies(), but, "{tier:?}, {tree}");
+                if policy == TreePolicy::Allow && !tree.starts_with("true") {
+                    continue;
+                }
+                for _ in 0..10 {
+                    let command = sh(tree).tree_policy(policy);
+                    let command = command.timeout(Duration::from_millis(30));
+                    let outcome = pool.run(command).wait().expect("it runs");
+                    let survivors = outcome.survivors();
+                    assert!(
+                        !matches!(survivors, Survivors::Found(_)),
+                        "{tier:?}, {tree}: {survivors:?}"
+                    );
+                    assert_eq!(zombies(but), [""; 0], "{tier:?}, {tree}");
+                }
             }
         }
-        println!("nothing is left with {tier:?}");
+        // It is not looked for before the end, unless it is in a cgroup.
+        let escapes = sh("setsid sleep 60 & sleep 0.1");
+        pool.run(escapes).wait().expect("it runs");
+        pool.close();
+        pool.drain(Duration::from_secs(10))
+            .wait()
+            .expect("it is empty");
+        assert_eq!(zombies(but), [""; 0], "{tier:?}");
     }
 }
 
@@ -57,7 +91,7 @@ fn leave_nothing(but: &[String]) {
 #[ignore = "a host, which the test below starts"]
 fn be_the_first_process() {
     if std::process::id() == 1 {
-        leave_nothing(&[]);
+        leave_nothing(0);
     }
 }
 
@@ -71,34 +105,34 @@ fn the_first_process_of_a_namespace_reaps_what_its_commands_leave() {
         .args(["--exact", "orphans::be_the_first_process"])
         .args(["--nocapture", "--ignored", "--test-threads", "1"])
         .stdin(Stdio::null());
-    let output = unshare.output().expect("it starts");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    if errors.contains("unshare failed") {
-        return skipped(&format!("no PID namespace can be made: {errors}"));
+    let output = match unshare.output() {
+        Ok(output) => output,
+        Err(error) => return skipped(&format!("there is no `unshare`: {error}")),
+    };
+    let (text, errors) = (output.stdout, output.stderr);
+    let text = String::from_utf8_lossy(&text) + String::from_utf8_lossy(&errors);
+    if text.contains("unshare failed") {
+        return skipped(&format!("no PID namespace can be made: {text}"));
     }
-    let text = String::from_utf8_lossy(&output.stdout);
     assert!(
-        text.contains("nothing is left with Sweep"),
-        "{text}{errors}"
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
     );
 }
 
 #[test]
 #[ignore = "a host, which the test below starts alone"]
 fn be_a_subreaper() {
-    let this = rustix::process::getpid();
-    rustix::process::set_child_subreaper(Some(this)).expect("Linux has it since 3.4");
+    Subreaper::adopt().expect("Linux has it since 3.4");
     // One that somebody else waits for.
     let mut other = StdCommand::new("/bin/sh");
     let other = other.args(["-c", "exit 7"]).process_group(0).spawn();
-    while zombies().is_empty() {
+    let mut other = other.expect("it starts");
+    while zombies(0).is_empty() {
         std::thread::yield_now();
     }
-    leave_nothing(&zombies());
-    let status = other
-        .expect("it starts")
-        .wait()
-        .expect("nobody has reaped it");
+    leave_nothing(other.id());
+    let status = other.wait().expect("nobody has reaped it");
     assert_eq!(status.code(), Some(7));
 }
 
@@ -108,53 +142,76 @@ fn a_subreaper_reaps_what_its_commands_leave() {
 }
 
 /// Leaves its session and clears its environment: only its parent tells whose it is.
-const HIDES: &str = "exec >/dev/null 2>&1
-    setsid env -i /bin/sh -c 'sleep 61 & sleep 62; true' &
+const HIDES: &str = "setsid env -i /bin/sh -c 'sleep 61 & sleep 62; true' &
     until [ \"$(tr '\\0' ' ' </proc/$!/cmdline)\" = '/bin/sh -c sleep 61 & sleep 62; true ' ]; do :; done";
 
-/// Left on purpose: it has the mark of its pool.
-const STAYS: &str = "exec >/dev/null 2>&1
-    setsid /bin/sleep 63 &
+/// Left on purpose.
+const STAYS: &str = "setsid env -i /bin/sleep 63 &
+    until [ \"$(tr '\\0' ' ' </proc/$!/cmdline)\" = '/bin/sleep 63 ' ]; do :; done";
+
+/// The same, with the mark of its pool.
+const STAYS_MARKED: &str = "setsid /bin/sleep 63 &
     until [ \"$(tr '\\0' ' ' </proc/$!/cmdline)\" = '/bin/sleep 63 ' ]; do :; done";
 
 #[test]
 #[ignore = "a host, which the test below starts alone"]
 fn kill_strays() {
     let subreaper = Subreaper::adopt().expect("Linux has it since 3.4");
-    let pool = SubprocessPool::builder().max_size(2).cgroups(Cgroups::Off);
-    let pool = pool.build().expect("valid");
-    assert!(pool.containment().has_orphans);
-    let sh = |script| Command::new("/bin/sh").args(["-c", script]);
     let ours = StdCommand::new("sleep").arg("64").spawn();
     let mut ours = ours.expect("it starts");
-    let running = pool.acquire_subprocess().wait().expect("a slot");
-    let mut running = running.spawn(sh("sleep 65")).expect("it starts");
-    let stays = sh(STAYS).tree_policy(TreePolicy::Report);
-    let stays = pool.run(stays).wait().expect("it runs");
-    let Survivors::Found(stays) = stays.survivors() else {
-        panic!("{stays:?}");
-    };
-    assert!(subreaper.kill_strays().expect("it looks").is_empty());
+    for (tier, builder) in pools() {
+        let has_cgroups = tier == TreeTier::Cgroup;
+        let pool = builder.guardian(true).build().expect("valid");
+        let slot = pool.acquire_subprocess().wait().expect("a slot");
+        let mut running = slot.spawn(sh("sleep 65")).expect("it starts");
+        let stays = sh(if has_cgroups { STAYS } else { STAYS_MARKED });
+        let stays = pool.run(stays.tree_policy(TreePolicy::Report)).wait();
+        let stays = stays.expect("it runs");
+        let Survivors::Found(stays) = stays.survivors() else {
+            panic!("{tier:?}: {stays:?}");
+        };
+        // What is just being born is none.
+        let until = Instant::now() + Duration::from_millis(300);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while Instant::now() < until {
+                    let born = pool.run(Command::new("/bin/true")).wait();
+                    let born = born.expect("it runs");
+                    assert!(born.is_success(), "{tier:?}: {born:?}");
+                }
+            });
+            while Instant::now() < until {
+                let strays = subreaper.kill_strays().expect("it looks");
+                assert!(strays.is_empty(), "{tier:?}: {strays}");
+            }
+        });
 
-    pool.run(sh(HIDES)).wait().expect("it runs");
-    let strays = subreaper.kill_strays().expect("it looks");
-    let hidden = "/bin/sh -c sleep 61 & sleep 62; true";
-    let has = |command: &str| strays.killed.iter().any(|stray| stray.command == command);
-    assert!(has(hidden), "{strays}");
-    assert_eq!(strays.left, []);
-    assert_eq!(zombies(), [""; 0]);
+        pool.run(sh(HIDES)).wait().expect("it runs");
+        let strays = subreaper.kill_strays().expect("it looks");
+        let hidden = "/bin/sh -c sleep 61 & sleep 62; true";
+        let found = strays.killed.iter().any(|stray| stray.command == hidden);
+        assert_eq!(found, !has_cgroups, "{tier:?}: {strays}");
+        assert_eq!(strays.left, [], "{tier:?}");
 
-    // All others live.
-    assert!(ours.try_wait().expect("it is ours").is_none());
-    assert!(pool.guardian_pid().is_some());
-    running.kill();
-    running.wait_blocking().expect("it ends");
-    for survivor in stays {
-        let pid = i32::try_from(survivor.pid).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a number"), Signal::KILL).expect("it lives");
+        // All others live.
+        assert!(ours.try_wait().expect("it is ours").is_none());
+        assert!(pool.guardian_pid().is_some(), "{tier:?}");
+        assert!(running.pid().is_some_and(is_alive), "{tier:?}");
+        running.kill();
+        running.wait_blocking().expect("it ends");
+        for survivor in stays {
+            assert!(is_alive(survivor.pid), "{tier:?}");
+            let pid = i32::try_from(survivor.pid).ok().and_then(Pid::from_raw);
+            kill_process(pid.expect("a number"), Signal::KILL).expect("it lives");
+        }
     }
     ours.kill().expect("it lives");
     ours.wait().expect("it is ours");
+}
+
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 #[test]

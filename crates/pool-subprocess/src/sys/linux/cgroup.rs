@@ -5,6 +5,7 @@
 //! <https://docs.kernel.org/admin-guide/cgroup-v2.html>
 
 use std::collections::hash_map::RandomState;
+use std::ffi::OsStr;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
@@ -207,13 +208,10 @@ impl SlotCgroup {
 
     /// Whether a process of this number is in it, or in one below it, alive or not reaped.
     pub(in crate::sys) fn had(&self, pid: u32) -> bool {
-        let own = self.pool.path.join(&self.name);
-        let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        // Of one that was removed it is said that it is.
-        let of = text.lines().find_map(|line| line.strip_prefix("0::/"));
-        let of = of.map(|path| Path::new(path.trim_end_matches(" (deleted)")));
-        let is_own = |path: &Path| path.file_name().is_some() && own.ends_with(path);
-        of.is_some_and(|path| path.ancestors().any(is_own))
+        let pool = self.pool.path.file_name();
+        pool.is_some_and(|pool| {
+            cgroup_of(pid).is_some_and(|path| is_below(&path, pool, &self.name))
+        })
     }
 
     /// What lives in it, or in those below it.
@@ -336,6 +334,32 @@ fn is_pools(name: &str) -> bool {
     })
 }
 
+/// Whether a process of this number is in the cgroup of a pool of this process: one that it is not in itself, as it is when
+/// it was started by a pool.
+pub(in crate::sys) fn is_in_a_pools(pid: u32) -> bool {
+    let own = cgroup_of(std::process::id()).unwrap_or_default();
+    let is_one = |part: &OsStr| {
+        let is_others = own.iter().any(|of_own| of_own == part);
+        part.to_str().is_some_and(is_pools) && !is_others
+    };
+    cgroup_of(pid).is_some_and(|path| path.iter().any(is_one))
+}
+
+/// As the kernel names it: from where the mount may not begin, and what was removed with a word that says so.
+fn cgroup_of(pid: u32) -> Option<PathBuf> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    Some(path.trim_end_matches(" (deleted)").into())
+}
+
+/// Whether this names the slot of a pool, or what is below it. The pool's name is like no other.
+fn is_below(cgroup: &Path, pool: &OsStr, slot: &str) -> bool {
+    let parts: Vec<&OsStr> = cgroup.iter().collect();
+    parts
+        .windows(2)
+        .any(|pair| pair[0] == pool && pair[1] == slot)
+}
+
 /// Removes a directory and those below it, as far as nothing lives in them. Whether it is gone.
 fn remove_all(dir: &Path) -> bool {
     let mut all = vec![dir.to_owned()];
@@ -368,6 +392,13 @@ mod tests {
         assert!(
             !is_pools("pool-17") && !is_pools("pool-a-b") && !is_pools("slot-17-00000000deadbeef")
         );
+    }
+
+    #[test]
+    fn a_slots_cgroup_is_known_by_its_name_and_its_pools() {
+        let is_slots = |cgroup: &str| is_below(Path::new(cgroup), "pool-17-x".as_ref(), "slot-1");
+        assert!(is_slots("/pool-17-x/slot-1") && is_slots("/docker/1/job/pool-17-x/slot-1/a/b"));
+        assert!(!is_slots("/pool-17-x/slot-12") && !is_slots("/pool-17-x") && !is_slots("/slot-1"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, pidfd_open, pidfd_send_signal};
 
+use super::is_in_a_pools;
 use super::orphans::{self, Standing};
 use crate::survivors::Survivor;
 
@@ -42,7 +43,7 @@ impl Escapee {
 
     /// Once it is gone: it may be a child of the host by now.
     pub(crate) fn reap(&self) {
-        orphans::reap(WaitId::PidFd(self.process.as_fd()));
+        let _ = orphans::reap(WaitId::PidFd(self.process.as_fd()));
     }
 }
 
@@ -62,9 +63,12 @@ pub(crate) fn escapees(variable: &str, marks: &[&str]) -> io::Result<Vec<Escapee
     Ok(found)
 }
 
-/// The children of this process that live, are in another session, and have this variable not in their environment.
+/// The children of this process that live, are in another session, in no cgroup of a pool's, and have this variable not
+/// in their environment.
 pub(crate) fn strays(variable: &str) -> io::Result<Vec<Escapee>> {
     let own = Standing::of(std::process::id()).ok_or(io::ErrorKind::NotFound)?;
+    let its_program = fs::read_link("/proc/self/exe")?;
+    let its_environment = environment_of(own.pid)?.unwrap_or_default();
     let mut found = Vec::new();
     for pid in orphans::children()? {
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
@@ -72,13 +76,18 @@ pub(crate) fn strays(variable: &str) -> io::Result<Vec<Escapee>> {
         let Some(process) = opened.map(of_process).transpose()?.flatten() else {
             continue;
         };
-        let Some(standing) = Standing::of(pid) else {
+        let is_elsewhere = |it: Standing| it.parent == own.pid && it.session != own.session;
+        if !Standing::of(pid).is_some_and(is_elsewhere) || is_in_a_pools(pid) {
+            continue;
+        }
+        // Before the environment: who has this process's program and environment has not executed its own yet.
+        let program = of_process(fs::read_link(format!("/proc/{pid}/exe")))?;
+        let Some(environment) = environment_of(pid)? else {
             continue;
         };
-        let is_elsewhere = standing.parent == own.pid && standing.session != own.session;
-        if !is_elsewhere
-            || environment_of(pid)?.is_none_or(|text| value_of(variable, &text).is_some())
-        {
+        let has_own = program.is_some_and(|program| program != its_program);
+        let is_being_born = !has_own && environment == its_environment;
+        if is_being_born || value_of(variable, &environment).is_some() {
             continue;
         }
         let stray = Escapee {

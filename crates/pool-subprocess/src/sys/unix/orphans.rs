@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 
+use rustix::io::Errno;
 use rustix::process::{
     Pid, WaitId, WaitIdOptions, child_subreaper, getpid, set_child_subreaper,
     test_kill_process_group, waitid,
@@ -25,35 +26,76 @@ pub(crate) fn become_subreaper() -> io::Result<()> {
     Ok(set_child_subreaper(Some(getpid()))?)
 }
 
-/// Reaps the dead of a group whose leader was reaped; whether none of it is left.
-pub(super) fn reap_group(group: Pid) -> bool {
+/// What became of orphans.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reaped {
+    pub(super) some: bool,
+    /// There are more that are dead or dying, and not reaped yet.
+    pub(super) more: bool,
+}
+
+impl Reaped {
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            some: self.some || other.some,
+            more: self.more || other.more,
+        }
+    }
+}
+
+/// Reaps the dead of a group whose leader was reaped.
+pub(super) fn reap_group(group: Pid) -> Reaped {
+    let mut some = false;
     while let Some(pid) = dead_member(group) {
         if pid == group {
             // Nothing was left of it, and the number is already that of a child which somebody else waits for.
-            return true;
+            return Reaped { some, more: false };
         }
-        reap(WaitId::Pid(pid));
+        some |= reap(WaitId::Pid(pid));
     }
-    test_kill_process_group(group).is_err()
+    let more = group_exists(group);
+    Reaped { some, more }
 }
 
-/// Reaps the dead children of the host that are such; whether there were some. The leaders of other trees must not be.
-pub(super) fn reap_those(is_one: impl Fn(u32) -> bool) -> bool {
-    let children = children().unwrap_or_default().into_iter();
-    let dead =
-        children.filter(|pid| Standing::of(*pid).is_some_and(|it| it.is_dead) && is_one(*pid));
-    let reaped = dead.filter_map(|pid| Pid::from_raw(pid.try_into().ok()?));
-    reaped.inspect(|pid| reap(WaitId::Pid(*pid))).count() > 0
+/// Whether a group has members, dead ones included.
+pub(super) fn group_exists(group: Pid) -> bool {
+    // Tests for members, sends nothing.
+    test_kill_process_group(group) != Err(Errno::SRCH)
+}
+
+/// Whether a child of the host is dead, and not reaped. It stays so.
+pub(super) fn some_are_dead() -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    waitid(WaitId::All, options).is_ok_and(|status| status.is_some())
+}
+
+/// Reaps the dead children of the host that are such. The leaders of trees that are waited for must not be.
+pub(super) fn reap_those(is_one: impl Fn(u32) -> bool) -> Reaped {
+    let mut reaped = Reaped::default();
+    // Where it cannot be known who there is, there is nobody.
+    for pid in children().unwrap_or_default() {
+        let standing = Standing::of(pid).filter(|_| is_one(pid));
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        if let (Some(standing), Some(number)) = (standing, number) {
+            reaped.some |= standing.is_dead && reap(WaitId::Pid(number));
+            // Who leaves its cgroup is not dead for another moment.
+            reaped.more |= !standing.is_dead;
+        }
+    }
+    reaped
 }
 
 /// Of all the threads of this process.
 pub(super) fn children() -> io::Result<Vec<u32>> {
+    // That of another PID namespace has other numbers.
+    let own = fs::read_link("/proc/self")?;
+    let own = own.to_str().and_then(|pid| pid.parse().ok());
     let tasks = fs::read_dir("/proc/self/task")?.filter_map(Result::ok);
     // Of a thread that has ended meanwhile, another one has them.
     let of = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).ok();
     let texts: Vec<String> = tasks.filter_map(of).collect();
-    if texts.is_empty() {
-        let message = "this kernel does not list the children of a process";
+    if own != Some(std::process::id()) || texts.is_empty() {
+        let message = "/proc does not list the children of this process";
         return Err(io::Error::new(io::ErrorKind::Unsupported, message));
     }
     let pids = texts.iter().flat_map(|text| text.split_whitespace());
@@ -88,9 +130,10 @@ impl Standing {
     }
 }
 
-/// Nothing where it is not dead yet, or not a child of the host.
-pub(super) fn reap(process: WaitId<'_>) {
-    let _ = waitid(process, WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+/// Whether it was dead, and a child of the host.
+pub(super) fn reap(process: WaitId<'_>) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    waitid(process, options).is_ok_and(|status| status.is_some())
 }
 
 /// A child of the host that is dead, and not reaped yet.

@@ -6,13 +6,14 @@ use std::os::fd::OwnedFd;
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::guardian::Entry;
-use super::{SlotCgroup, Source, exit, limits, orphans, usage};
+use super::orphans::{self, Reaped, group_exists};
+use super::{SlotCgroup, Source, exit, limits, usage};
 use crate::resource_limits::{LimitHit, ResourceLimits};
 use crate::survivors::Survivor;
-use crate::sys::{RawExit, Stdio};
+use crate::sys::{RawExit, Stdio, Swept};
 use crate::usage::Usage;
 
 /// A child, which leads a process group unless it shares the host's terminal, until it is reaped.
@@ -243,24 +244,27 @@ impl Process {
         of_tree.or_else(|| limits::limit_hit(exit, limits))
     }
 
-    /// Kills what the child left behind while its own number is still taken, then reaps it. Says whether nothing of its
-    /// tree lives any more.
-    pub(crate) fn sweep(&mut self) -> io::Result<bool> {
+    /// Kills what the child left behind while its own number is still taken, then reaps it.
+    pub(crate) fn sweep(&mut self) -> io::Result<Swept> {
         self.killer.retire();
         self.reap()?;
         if let Some(cgroup) = &self.cgroup {
-            let is_populated = cgroup.is_populated()?;
-            if is_populated {
+            if cgroup.is_populated()? {
                 cgroup.kill();
+                return Ok(Swept::Alive);
             }
-            return Ok(!is_populated && (!self.has_orphans_here() || self.reap_orphans()));
+        } else if !self.leads_group || !group_exists(self.pid) {
+            return Ok(Swept::Empty);
+        } else if !self.has_orphans_here() {
+            // Killed members vanish when their new parent has reaped them.
+            return Ok(Swept::Unclear);
         }
-        if !self.leads_group {
-            return Ok(true);
-        }
-        // Tests for members, sends nothing. Killed members vanish when their new parent has reaped them.
-        let is_empty = test_kill_process_group(self.pid) == Err(rustix::io::Errno::SRCH);
-        Ok(is_empty || (self.has_orphans_here() && self.reap_orphans()))
+        let Reaped { some, more } = self.reap_orphans();
+        Ok(match (more, some) {
+            (true, _) => Swept::Unclear,
+            (false, true) => Swept::Emptied,
+            (false, false) => Swept::Empty,
+        })
     }
 
     /// Whether what is left of its tree becomes the host's. Not to be known if somebody else has reaped it: its number may
@@ -269,18 +273,22 @@ impl Process {
         self.usage.is_some() && orphans::come_here()
     }
 
-    /// Reaps those of its tree whose parent is the host by now; whether there are no more to come.
-    fn reap_orphans(&self) -> bool {
-        let has_more_in_group = self.leads_group && !orphans::reap_group(self.pid);
-        let in_cgroup = |cgroup: &Arc<SlotCgroup>| orphans::reap_those(|pid| cgroup.had(pid));
-        let had_some_in_cgroup = self.cgroup.as_ref().is_some_and(in_cgroup);
-        // Who dies now leaves its children after it has left the cgroup: another look, until there is nothing to reap.
-        !has_more_in_group && !had_some_in_cgroup
-    }
-
-    /// Whether what is left of its tree lives for certain: a cgroup does not count the dead, and a group does.
-    pub(crate) fn knows_the_living(&self) -> bool {
-        self.cgroup.is_some()
+    /// Reaps the dead of its tree whose parent is the host by now.
+    fn reap_orphans(&self) -> Reaped {
+        let mut reaped = Reaped::default();
+        if !self.has_orphans_here() {
+            return reaped;
+        }
+        if self.leads_group {
+            reaped = orphans::reap_group(self.pid);
+        }
+        match &self.cgroup {
+            // On the clean path there is nobody, which is cheaper to see than who it is not.
+            Some(cgroup) if cgroup.is_spent() || orphans::some_are_dead() => {
+                reaped.and(orphans::reap_those(|pid| cgroup.had(pid)))
+            }
+            _ => reaped,
+        }
     }
 
     /// What tells that nothing lives in its cgroup any more: at once, unless it has begun within the last 10 ms.
@@ -299,7 +307,9 @@ impl Process {
     /// Reaps the child, and lets be what it left behind.
     pub(crate) fn leave(&mut self) -> io::Result<()> {
         self.killer.release();
-        self.reap()
+        self.reap()?;
+        self.reap_orphans();
+        Ok(())
     }
 
     pub(crate) fn remains(&self) -> Remains {
