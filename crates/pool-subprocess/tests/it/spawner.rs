@@ -338,11 +338,17 @@ mod on_linux {
             };
             setrlimit(Resource::Nofile, limit).expect("it is lower");
             let mut files = Vec::new();
-            while let Ok(file) = File::open("/dev/null") {
-                files.push(file);
-            }
             for _ in 0..3 {
-                let error = refused(&pool, puppet(["echo"])).await;
+                // What the last child had may be closed only now.
+                let error = loop {
+                    while let Ok(file) = File::open("/dev/null") {
+                        files.push(file);
+                    }
+                    match pool.run(puppet(["echo"])).await {
+                        Err(pool_subprocess::RunError::Spawn { source, .. }) => break source,
+                        other => assert!(other.is_ok(), "{spawner}: {other:?}"),
+                    }
+                };
                 let SpawnError::Exhausted { what, .. } = error else {
                     panic!("{spawner}: {error:?}")
                 };
