@@ -27,12 +27,16 @@ pub(crate) trait Post<G> {
 
     /// What is there; once for each time that something was posted.
     fn collect(&self, place: u32) -> Option<G>;
+
+    /// Whether something is there. Once it is not, it was collected for good.
+    fn is_there(&self, place: u32) -> bool;
 }
 
 /// What holds one grant.
 pub(crate) trait Mailbox<G>: Default {
     fn post(&self, grant: G) -> Result<(), G>;
     fn collect(&self) -> Option<G>;
+    fn is_full(&self) -> bool;
 }
 
 /// A mailbox for each place of the first million. More are made as there are more places, and none ever moves.
@@ -91,6 +95,11 @@ impl<G, B: Mailbox<G>> Post<G> for Arc<Mailboxes<B>> {
     fn collect(&self, place: u32) -> Option<G> {
         self.at(place)?.collect()
     }
+
+    #[inline]
+    fn is_there(&self, place: u32) -> bool {
+        self.at(place).is_some_and(Mailbox::is_full)
+    }
 }
 
 /// Everything is collected under the lock.
@@ -103,6 +112,10 @@ impl<G> Post<G> for () {
 
     fn collect(&self, _: u32) -> Option<G> {
         None
+    }
+
+    fn is_there(&self, _: u32) -> bool {
+        false
     }
 }
 
@@ -122,6 +135,11 @@ impl<R, E> Mailbox<Grant<Claim<R>, E>> for Parcel<R> {
     #[inline]
     fn collect(&self) -> Option<Grant<Claim<R>, E>> {
         self.take().map(Grant::Used)
+    }
+
+    #[inline]
+    fn is_full(&self) -> bool {
+        Parcel::is_full(self)
     }
 }
 
@@ -151,6 +169,11 @@ impl Mailbox<Answer> for Flag {
     fn collect(&self) -> Option<Answer> {
         let is_there = self.0.load(Relaxed) == 1 && self.0.swap(0, Acquire) == 1;
         is_there.then_some(Answer::Granted)
+    }
+
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.0.load(Relaxed) == 1
     }
 }
 

@@ -11,15 +11,16 @@ use crate::{
     wakes::Wakes,
 };
 
-/// See the module's documentation.
+/// See the module's documentation. In this order, as in the queue: what changes with every hand-off comes first.
+#[repr(C)]
 pub(crate) struct Permits {
-    total: usize,
     available: usize,
+    queue: Queue<Answer, usize, Arc<Mailboxes<Flag>>>,
+    total: usize,
     /// How many permits are out beyond `total` after a shrink; returns pay them off.
     debt: usize,
     closed: bool,
     max_waiters: usize,
-    queue: Queue<Answer, usize, Arc<Mailboxes<Flag>>>,
 }
 
 /// What a waiter gets.

@@ -16,11 +16,14 @@
 //! No waker is cloned, dropped or woken in here: they are moved in and out, because they are
 //! foreign code and the owner's lock is held.
 
+mod places;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     task::Waker,
 };
 
+use self::places::Places;
 use crate::mailbox::Post;
 
 /// How many later arrivals may be served before a waiter.
@@ -61,19 +64,17 @@ impl Priority {
 
 /// The waiters of one pool or semaphore; `G` is what they wait for, `N` a note of theirs, `P` how they get it where
 /// that needs no lock. In this order, because whoever waits for the lock should wait for few cache lines: what changes
-/// with every hand-off is side by side.
+/// with every hand-off is side by side, and what is only read is behind it.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Queue<G, N, P = ()> {
     waiting: usize,
-    /// By `Priority as usize`: the last is the most urgent.
-    classes: [Class; Priority::COUNT],
+    normal: Class,
+    places: Places,
     entries: Vec<Entry<N>>,
-    /// Entries that nobody has.
-    free: Vec<u32>,
     post: P,
-    /// Those that are posted, the first come first.
-    posted: VecDeque<u32>,
+    low: Class,
+    high: Class,
     /// What is collected under the lock, by place.
     kept: BTreeMap<u32, G>,
 }
@@ -178,11 +179,12 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     pub(crate) fn new(post: P) -> Self {
         Self {
             waiting: 0,
-            classes: Default::default(),
+            normal: Class::default(),
+            places: Places::default(),
             entries: Vec::new(),
-            free: Vec::new(),
             post,
-            posted: VecDeque::new(),
+            low: Class::default(),
+            high: Class::default(),
             kept: BTreeMap::new(),
         }
     }
@@ -218,7 +220,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
 
     #[inline]
     fn enter(&mut self, request: Request<N>, waker: Option<Waker>, apart: bool) -> u32 {
-        let seen = self.classes.each_ref().map(|class| class.joined);
+        let seen = self.classes().map(|class| class.joined);
         let entry = Entry {
             state: State::Waiting,
             apart,
@@ -228,7 +230,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
             waker,
             due: request.due,
         };
-        match self.free.pop().or_else(|| self.collected()) {
+        match self.place() {
             Some(place) => {
                 self.entries[place as usize] = entry;
                 place
@@ -240,7 +242,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     #[inline]
     fn link(&mut self, place: u32, end: End) {
         let class = usize::from(self.entry(place).class);
-        let class = &mut self.classes[class];
+        let class = self.class_mut(class);
         match end {
             End::Back => class.line.push_back(place),
             End::Front => class.line.push_front(place),
@@ -269,7 +271,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
 
     /// What all who wait in line said. Walks the queue.
     pub(crate) fn notes(&self) -> impl Iterator<Item = N> + '_ {
-        let lines = self.classes.iter().flat_map(|class| &class.line);
+        let lines = self.classes().into_iter().flat_map(|class| &class.line);
         let entries = lines.map(|place| self.entry(*place));
         entries.filter_map(|entry| (entry.state == State::Waiting).then_some(entry.note))
     }
@@ -292,19 +294,19 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         let mut wakers = Vec::new();
         for class in (0..Priority::COUNT).rev() {
             // Once around, so that those that stay are in order again.
-            for _ in 0..self.classes[class].line.len() {
-                let Some(place) = self.classes[class].line.pop_front() else {
+            for _ in 0..self.class_mut(class).line.len() {
+                let Some(place) = self.class_mut(class).line.pop_front() else {
                     break;
                 };
                 let entry = self.entry(place);
                 if entry.state == State::Gone {
-                    self.classes[class].gone -= 1;
+                    self.class_mut(class).gone -= 1;
                     self.recycle(place);
                 } else if chosen(entry.note) {
                     self.count_out(class);
                     wakers.extend(self.serve(place, grant()));
                 } else {
-                    self.classes[class].line.push_back(place);
+                    self.class_mut(class).line.push_back(place);
                 }
             }
         }
@@ -320,7 +322,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     /// later is due later.
     pub(crate) fn overdue(&mut self, round: u64) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        for class in &self.classes {
+        for class in [&self.low, &self.normal, &self.high] {
             for place in &class.line {
                 let entry = &mut self.entries[*place as usize];
                 if entry.due <= round {
@@ -390,12 +392,12 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         }
         let class = usize::from(entry.class);
         let waits = |place: &&u32| self.entry(**place).state == State::Waiting;
-        let before = self.classes[class].line.iter();
+        let before = self.classes()[class].line.iter();
         let same = before
             .take_while(|place| **place != ticket.0)
             .filter(waits)
             .count();
-        let higher = self.classes[class + 1..].iter();
+        let higher = self.classes().into_iter().skip(class + 1);
         Some(
             same + higher
                 .map(|class| class.line.len() - class.gone)
@@ -405,7 +407,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
 
     #[inline]
     fn next(&self) -> Option<u32> {
-        let [low, normal, high] = self.classes.each_ref().map(|class| class.line.front());
+        let [low, normal, high] = self.classes().map(|class| class.line.front());
         // Nearly always nobody waits in any class but the ordinary one.
         if low.is_none() && high.is_none() {
             return normal.copied();
@@ -430,14 +432,15 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         let entry = self.entry(place);
         let higher = usize::from(entry.class) + 1..Priority::COUNT;
         // Below zero while some are left of those that were there before it.
-        let passed = |class: usize| self.classes[class].left.wrapping_sub(entry.seen[class]) as i32;
+        let passed =
+            |class: usize| self.classes()[class].left.wrapping_sub(entry.seen[class]) as i32;
         higher.map(|class| passed(class).max(0) as u32).sum()
     }
 
     /// How many have joined after it.
     fn later(&self, place: u32) -> u32 {
         let entry = self.entry(place);
-        let joined = self.classes.iter().zip(entry.seen);
+        let joined = self.classes().into_iter().zip(entry.seen);
         let later = joined.map(|(class, seen)| class.joined.wrapping_sub(seen));
         later.fold(0, u32::wrapping_add)
     }
@@ -455,7 +458,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     fn serve(&mut self, place: u32, grant: G) -> Option<Waker> {
         let state = match self.post.post(place, grant) {
             Ok(()) => {
-                self.posted.push_back(place);
+                self.places.post(place);
                 State::Posted
             }
             Err(grant) => {
@@ -480,14 +483,36 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         }
     }
 
+    /// By `Priority as usize`: the last is the most urgent.
+    #[inline]
+    fn classes(&self) -> [&Class; Priority::COUNT] {
+        [&self.low, &self.normal, &self.high]
+    }
+
+    #[inline]
+    fn class_mut(&mut self, class: usize) -> &mut Class {
+        match class {
+            0 => &mut self.low,
+            1 => &mut self.normal,
+            _ => &mut self.high,
+        }
+    }
+
     fn entry(&self, place: u32) -> &Entry<N> {
         &self.entries[place as usize]
     }
 
-    /// The place of somebody who has collected what was posted. Whoever has not yet, does so under the lock, so that
+    /// One that nobody has, if there is one.
+    #[inline]
+    fn place(&mut self) -> Option<u32> {
+        let free = self.places.take(|place| self.post.is_there(place));
+        free.or_else(|| self.collected())
+    }
+
+    /// The place of somebody who has collected what was posted before. Whoever has not yet, does so under the lock, so that
     /// nobody keeps the places of those behind it.
     fn collected(&mut self) -> Option<u32> {
-        while let Some(place) = self.posted.pop_front() {
+        while let Some(place) = self.places.take_posted() {
             let grant = self.post.collect(place);
             let Some(grant) = grant else {
                 return Some(place);
@@ -508,7 +533,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
 
     fn recycle(&mut self, place: u32) {
         self.entries[place as usize].state = State::Free;
-        self.free.push(place);
+        self.places.give_back(place);
     }
 
     /// It gives up.
@@ -518,14 +543,14 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         if entry.apart {
             return self.recycle(place);
         }
-        if self.classes[class].line.front() == Some(&place) {
+        if self.classes()[class].line.front() == Some(&place) {
             self.leave_head(place);
             return self.recycle(place);
         }
         self.count_out(class);
         let entry = &mut self.entries[place as usize];
         (entry.state, entry.due) = (State::Gone, NEVER);
-        self.classes[class].gone += 1;
+        self.class_mut(class).gone += 1;
         self.close_up(class);
     }
 
@@ -533,45 +558,46 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     #[inline]
     fn leave_head(&mut self, place: u32) {
         let class = usize::from(self.entry(place).class);
-        let head = self.classes[class].line.pop_front();
+        let head = self.class_mut(class).line.pop_front();
         debug_assert_eq!(head, Some(place), "only the head leaves like that");
         self.count_out(class);
-        while self.classes[class].gone > 0 {
-            let Some(place) = self.classes[class].line.pop_front() else {
+        while self.class_mut(class).gone > 0 {
+            let Some(place) = self.class_mut(class).line.pop_front() else {
                 break;
             };
             if self.entry(place).state != State::Gone {
-                self.classes[class].line.push_front(place);
+                self.class_mut(class).line.push_front(place);
                 break;
             }
-            self.classes[class].gone -= 1;
+            self.class_mut(class).gone -= 1;
             self.recycle(place);
         }
     }
 
     /// So that those that are gone are never more than those that wait, and a few.
     fn close_up(&mut self, class: usize) {
-        let Class { line, gone, .. } = &mut self.classes[class];
-        if *gone <= FEW + line.len() / 2 {
+        let own = self.class_mut(class);
+        if own.gone <= FEW + own.line.len() / 2 {
             return;
         }
-        *gone = 0;
-        let (entries, free) = (&mut self.entries, &mut self.free);
+        own.gone = 0;
+        let mut line = std::mem::take(&mut own.line);
         line.retain(|place| {
-            let entry = &mut entries[*place as usize];
+            let entry = &mut self.entries[*place as usize];
             let stays = entry.state == State::Waiting;
             if !stays {
                 entry.state = State::Free;
-                free.push(*place);
+                self.places.give_back(*place);
             }
             stays
         });
+        self.class_mut(class).line = line;
     }
 
     /// One less waits in this class.
     #[inline]
     fn count_out(&mut self, class: usize) {
-        let class = &mut self.classes[class];
+        let class = self.class_mut(class);
         class.left = class.left.wrapping_add(1);
         self.waiting -= 1;
     }

@@ -27,7 +27,7 @@ pub(crate) struct Reserve {
 }
 
 /// Apart from the lock itself, which others wait for.
-#[repr(align(64))]
+#[repr(C, align(64))]
 struct Books {
     permits: Permits,
     /// Whether the free permits are in there, and the bit is up.

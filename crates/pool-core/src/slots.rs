@@ -609,10 +609,15 @@ impl<R> Parcel<R> {
         self.slot.store(claim.slot.as_ptr(), Ordering::Release);
     }
 
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        !self.slot.load(Ordering::Relaxed).is_null()
+    }
+
     /// What is in it, once.
     #[inline]
     pub(crate) fn take(&self) -> Option<Claim<R>> {
-        if self.slot.load(Ordering::Relaxed).is_null() {
+        if !self.is_full() {
             return None;
         }
         let slot = self.slot.swap(ptr::null_mut(), Ordering::Acquire);

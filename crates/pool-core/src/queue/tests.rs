@@ -87,9 +87,39 @@ fn a_grant_that_is_not_collected_keeps_no_places() {
         assert!(matches!(quick.collect(&mail), Ok(Answer::Granted)));
     }
     assert_eq!(queue.entries.len(), 2);
-    let slow = slow.collect(&mail).expect_err("it is under the lock now");
-    let look = queue.look(slow, Waker::noop(), &mut None);
-    assert!(matches!(look, Look::Granted(Answer::Granted)));
+    assert!(matches!(slow.collect(&mail), Ok(Answer::Granted)));
+}
+
+/// More of them than are looked at each time: these get theirs under the lock.
+#[test]
+fn many_grants_that_are_not_collected_keep_no_places() {
+    let mail = Arc::<Mailboxes<Flag>>::default();
+    let mut queue = Queue::new(Arc::clone(&mail));
+    let slow: Vec<Ticket> = (0..20)
+        .map(|_| queue.join(request(Priority::Normal), None))
+        .collect();
+    for _ in &slow {
+        assert!(queue.grant(Answer::Granted).is_ok());
+    }
+    for _ in 0..100 {
+        let quick = queue.join(request(Priority::Normal), None);
+        assert!(queue.grant(Answer::Granted).is_ok());
+        assert!(matches!(quick.collect(&mail), Ok(Answer::Granted)));
+    }
+    assert!(
+        queue.entries.len() <= slow.len() + 8,
+        "{}",
+        queue.entries.len()
+    );
+    let mut under_the_lock = 0;
+    for slow in slow {
+        if let Err(slow) = slow.collect(&mail) {
+            let look = queue.look(slow, Waker::noop(), &mut None);
+            assert!(matches!(look, Look::Granted(Answer::Granted)));
+            under_the_lock += 1;
+        }
+    }
+    assert!(under_the_lock > 0 && queue.kept.is_empty());
 }
 
 #[test]
