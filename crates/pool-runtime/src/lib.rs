@@ -31,6 +31,7 @@
 mod global;
 mod runtime;
 mod shutdown;
+mod member;
 mod escalation;
 mod report;
 mod signal;
@@ -54,6 +55,7 @@ pub use pool_subprocess::{
 pub use config::{Config, Settings};
 pub use error::{ConfigError, GlobalError, Problem, Source, StartError};
 pub use global::{Cleanup, Initialize, cleanup, global, initialize, signalled, try_global};
+pub use member::{Drained, Member};
 pub use report::ShutdownReport;
 pub use runtime::Runtime;
 pub use shutdown::Shutdown;

@@ -30,6 +30,8 @@ pub struct ShutdownReport {
     pub drained: usize,
     /// The commands that were asked to end or killed, with the time that they had run.
     pub forced: Vec<Running>,
+    /// How many users the [members](crate::Runtime::attach) had when these were killed, such as calls to workers.
+    pub calls_killed: usize,
     /// Those that are still there: killed, and not known to be gone when the shutdown gave up.
     pub survivors: Vec<Running>,
     /// Slots in which nothing runs and that their holders have not given back.
@@ -52,6 +54,7 @@ impl fmt::Display for ShutdownReport {
             took,
             drained,
             forced,
+            calls_killed,
             survivors,
             held,
             strays,
@@ -61,6 +64,9 @@ impl fmt::Display for ShutdownReport {
             "shut down in {took:.1?}: {drained} drained, {} forced",
             forced.len()
         )?;
+        if *calls_killed > 0 {
+            writeln!(f, "  killed with members: {calls_killed}")?;
+        }
         for running in forced {
             writeln!(f, "  forced: {}", Told(running))?;
         }

@@ -8,6 +8,7 @@ use pool_subprocess::{SubprocessPool, Subreaper};
 
 use crate::config::{Config, Settings};
 use crate::error::StartError;
+use crate::member::Member;
 use crate::report::ShutdownReport;
 use crate::shutdown::{Patience, Shutdown, Steward};
 
@@ -78,6 +79,44 @@ impl Runtime {
     #[must_use]
     pub fn pool(&self) -> &SubprocessPool {
         &self.parts.pool
+    }
+
+    /// Has another pool end with this runtime: workers (`WorkerPool`, with the feature `worker`), a
+    /// [`Pool`](pool_core::Pool) of any resource, or a [`Member`] of one's own. A shutdown closes them all at once, waits
+    /// for all until its deadline, and kills what can be killed when it kills commands. The runtime keeps a handle until
+    /// then; of a member that comes when a shutdown has begun, it is closed, and not waited for.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use pool_core::{CreateCx, Manager, Pool};
+    /// use pool_runtime::{Config, Runtime};
+    ///
+    /// struct Buffers;
+    ///
+    /// impl Manager for Buffers {
+    ///     type Resource = Vec<u8>;
+    ///     type Error = std::convert::Infallible;
+    ///
+    ///     async fn create(&self, _: &CreateCx) -> Result<Vec<u8>, Self::Error> {
+    ///         Ok(Vec::with_capacity(1 << 16))
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let runtime = Runtime::start(Config::new())?;
+    /// let buffers = Pool::builder(Buffers).max_size(4).build()?;
+    /// runtime.attach(buffers.clone());
+    /// let buffer = buffers.acquire().await?;
+    /// let report = runtime.shutdown(Duration::ZERO).await;
+    /// assert_eq!(report.held.len(), 1);
+    /// # drop(buffer);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn attach(&self, member: impl Member) {
+        self.parts.steward.members().attach(Arc::new(member));
     }
 
     /// What the configuration came to.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use pool_subprocess::{Running, Strays, SubprocessPool, Subreaper};
 
 use crate::escalation::{Action, Escalation, Order};
+use crate::member::Members;
 use crate::report::ShutdownReport;
 
 /// The wait for the end of a shutdown: await it, or [`wait`](Self::wait) for it.
@@ -96,6 +97,7 @@ impl std::fmt::Debug for Shutdown {
 #[derive(Debug)]
 pub(crate) struct Steward {
     pool: SubprocessPool,
+    members: Members,
     post: Arc<Post>,
 }
 
@@ -107,21 +109,27 @@ impl Steward {
         subreaper: Option<Subreaper>,
     ) -> io::Result<Self> {
         let post = Arc::new(Post::default());
-        let (of_thread, its_pool) = (Arc::clone(&post), pool.clone());
+        let members = Members::default();
+        let (of_thread, its_pool, its_members) = (Arc::clone(&post), pool.clone(), members.clone());
         std::thread::Builder::new()
             .name("pool-runtime".into())
-            .spawn(move || serve(its_pool, &of_thread, grace, subreaper.as_ref()))?;
-        Ok(Self { pool, post })
+            .spawn(move || serve(its_pool, its_members, &of_thread, grace, subreaper.as_ref()))?;
+        Ok(Self {
+            pool,
+            members,
+            post,
+        })
     }
 
     /// Begins the shutdown, or makes the one that has begun more urgent.
     pub(crate) fn shut_down(&self, patience: Patience) -> Shutdown {
         let at = Instant::now();
         self.pool.close();
+        self.members.close();
         // Counted here and not by the thread, which may come to it when some have ended already.
         let begin = Begin {
             at,
-            in_use: self.pool.status().in_use,
+            in_use: self.pool.status().in_use + self.members.in_use(),
         };
         let order = match patience {
             // A deadline that no clock can show is none.
@@ -142,6 +150,10 @@ impl Steward {
     }
 
     /// What the shutdown came to, once it is over.
+    pub(crate) fn members(&self) -> &Members {
+        &self.members
+    }
+
     pub(crate) fn report(&self) -> Option<ShutdownReport> {
         self.post.lock().report.clone()
     }
@@ -277,25 +289,45 @@ impl Wake for Post {
 }
 
 /// The life of the thread.
-fn serve(pool: SubprocessPool, post: &Arc<Post>, grace: Duration, subreaper: Option<&Subreaper>) {
+fn serve(
+    pool: SubprocessPool,
+    members: Members,
+    post: &Arc<Post>,
+    grace: Duration,
+    subreaper: Option<&Subreaper>,
+) {
     let Some((begin, mut order)) = post.first_order() else {
         return;
     };
-    let mut force = Force::new(&pool);
+    let mut force = Force::new(&pool, &members);
     let mut escalation = Escalation::new(grace);
     // Without an end of its own: when to stop waiting is for the escalation to say.
-    let mut drain = pool.drain(Duration::MAX);
+    let mut drain = Some(pool.drain(Duration::MAX));
+    let mut drains = members.drain();
     let waker = Waker::from(Arc::clone(post));
     let mut cx = Context::from_waker(&waker);
     let mut left = (Vec::new(), Vec::new());
-    while Pin::new(&mut drain).poll(&mut cx).is_pending() {
+    loop {
+        if drain
+            .as_mut()
+            .is_some_and(|drain| Pin::new(drain).poll(&mut cx).is_ready())
+        {
+            drain = None;
+        }
+        if Pin::new(&mut drains).poll(&mut cx).is_ready() && drain.is_none() {
+            break;
+        }
         order = post.lock().orders.map_or(order, |(_, order)| order);
         match escalation.tick(order, Instant::now()) {
             Action::Wait(until) => post.wait(until),
             Action::Ask => force.apply(SubprocessPool::terminate_all),
-            Action::Kill => force.apply(SubprocessPool::kill_all),
+            Action::Kill => {
+                force.apply(SubprocessPool::kill_all);
+                force.kill_members();
+            }
             Action::GiveUp => {
                 left = what_is_left(&pool);
+                left.1.extend(members.holders());
                 break;
             }
         }
@@ -305,40 +337,52 @@ fn serve(pool: SubprocessPool, post: &Arc<Post>, grace: Duration, subreaper: Opt
         took: begin.at.elapsed(),
         drained: begin.in_use.saturating_sub(force.in_use.unwrap_or(0)),
         forced: force.commands,
+        calls_killed: force.calls,
         survivors: left.0,
         held: left.1,
         strays,
     };
     tell(&report);
-    drop((drain, pool));
+    drop((drain, drains, pool, members));
     post.file(report);
 }
 
 /// Who was made to end.
 struct Force<'a> {
     pool: &'a SubprocessPool,
+    members: &'a Members,
+    /// How many users the members had when they were killed.
+    calls: usize,
     /// How many slots were still out when force began, if it did.
     in_use: Option<usize>,
     commands: Vec<Running>,
 }
 
 impl<'a> Force<'a> {
-    fn new(pool: &'a SubprocessPool) -> Self {
+    fn new(pool: &'a SubprocessPool, members: &'a Members) -> Self {
         Self {
             pool,
+            members,
             in_use: None,
+            calls: 0,
             commands: Vec::new(),
         }
     }
 
     fn apply(&mut self, force: impl FnOnce(&SubprocessPool)) {
         if self.in_use.is_none() {
-            self.in_use = Some(self.pool.status().in_use);
+            self.in_use = Some(self.pool.status().in_use + self.members.in_use());
         }
         self.note();
         force(self.pool);
         // What was started between the two was hit as well.
         self.note();
+    }
+
+    /// Again and again, as the commands are: those that it hits first are counted.
+    fn kill_members(&mut self) {
+        self.calls = self.calls.max(self.members.in_use());
+        self.members.kill();
     }
 
     fn note(&mut self) {

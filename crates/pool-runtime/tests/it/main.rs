@@ -4,6 +4,7 @@ mod alone;
 mod config;
 mod global;
 mod listener;
+mod members;
 mod puppets;
 mod runtime;
 #[cfg(feature = "testing")]
@@ -14,3 +15,5 @@ mod streams;
 mod strays;
 mod texts;
 mod tokio_end;
+#[cfg(feature = "worker")]
+mod workers;
