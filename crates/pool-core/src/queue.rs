@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | waiting | the waker | a grant -> posted or kept; cancel -> free, in the middle of a line gone |
 //! | gone | nothing | its turn -> free |
-//! | posted | nothing: the grant is in its [mailbox](crate::mailbox) | a join without a free one: free if it is empty, else kept |
+//! | posted | nothing: the grant is in its [mailbox](crate::mailbox) | a join without a free one: free if it is empty, else kept if it was posted long ago |
 //! | kept | a grant beside it | its waiter, under the lock -> free; cancel gives it back |
 //! | free | nothing | a join |
 //!

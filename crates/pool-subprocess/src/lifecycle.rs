@@ -105,7 +105,10 @@ enum State {
     },
     Sweeping {
         next: Instant,
-        until: Instant,
+        /// From then on it is looked for less often.
+        late_at: Instant,
+        /// How long what is unclear is waited for, once it is.
+        until: Option<Instant>,
         stuck_at: Option<Instant>,
     },
     Ended,
@@ -230,18 +233,21 @@ impl Lifecycle {
                 let is_told = self.stages.contains(&Stage::Stuck);
                 self.state = State::Sweeping {
                     next: now,
-                    until: now + SWEEP_TIME,
+                    late_at: now + SWEEP_TIME,
+                    until: None,
                     stuck_at: (!is_told).then(|| now + STUCK_AFTER),
                 };
                 Action::Sweep
             }
             State::Sweeping {
                 next,
+                late_at,
                 until,
                 stuck_at,
             } if reached(stuck_at, now) => {
                 self.state = State::Sweeping {
                     next,
+                    late_at,
                     until,
                     stuck_at: None,
                 };
@@ -261,17 +267,23 @@ impl Lifecycle {
     /// A sweep has found this.
     pub(crate) fn swept(&mut self, swept: Swept, now: Instant) {
         if let State::Sweeping {
-            until, stuck_at, ..
+            late_at,
+            until,
+            stuck_at,
+            ..
         } = self.state
         {
-            let is_late = until <= now;
-            self.state = if swept.is_empty() || (is_late && swept == Swept::Unclear) {
+            let is_unclear = swept == Swept::Unclear;
+            let until = is_unclear.then(|| until.unwrap_or(now + SWEEP_TIME));
+            self.state = if swept.is_empty() || reached(until, now) {
                 self.left_over = !swept.is_empty();
                 State::Ended
             } else {
+                let is_late = late_at <= now && !is_unclear;
                 let tick = if is_late { LATE_SWEEP_TICK } else { SWEEP_TICK };
                 State::Sweeping {
                     next: now + tick,
+                    late_at,
                     until,
                     stuck_at,
                 }
@@ -487,5 +499,20 @@ mod tests {
         assert_eq!(life.tick(false, now + SWEEP_TICK), Action::Sweep);
         life.swept(Swept::Unclear, now + SWEEP_TIME);
         assert!(life.has_ended());
+    }
+
+    /// Who has lived long has to be reaped all the same.
+    #[test]
+    fn what_becomes_unclear_late_is_looked_at_again() {
+        let (mut life, now) = running(None);
+        life.exited(now);
+        assert_eq!(life.tick(false, now), Action::Sweep);
+        let late = now + 2 * SWEEP_TIME;
+        life.swept(Swept::Alive, late);
+        life.swept(Swept::Unclear, late);
+        assert!(!life.has_ended());
+        assert_eq!(life.tick(false, late + SWEEP_TICK), Action::Sweep);
+        life.swept(Swept::Emptied, late + SWEEP_TICK);
+        assert!(life.has_ended() && !life.is_left_over());
     }
 }

@@ -163,6 +163,8 @@ fn look(requests: &mut Vec<Request>) {
         let dying = mem::take(&mut request.dying).into_iter();
         let (gone, dying) = dying.partition::<Vec<_>, _>(Escapee::is_gone);
         request.gone.extend(gone);
+        // A parent that is dying has it still. No child that is waited for has the mark any more.
+        request.gone.retain(|escapee| !escapee.reap());
         request.dying = dying;
     }
     for escapee in found {
@@ -182,9 +184,6 @@ fn look(requests: &mut Vec<Request>) {
                 request.worker.finish(Err(error));
             }
             None if is_late || request.dying.is_empty() => {
-                // Not before: a parent of it that was still dying would have had it. And no child that is waited for has
-                // the mark any more.
-                request.gone.iter().for_each(Escapee::reap);
                 let left = mem::take(&mut request.dying);
                 let left = left.into_iter().map(|escapee| escapee.survivor);
                 request.worker.finish(Ok(Survivors::of(left.collect())));

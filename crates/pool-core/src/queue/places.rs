@@ -3,7 +3,7 @@
 //! | place | what leaves it |
 //! |---|---|
 //! | given out | its grant is posted -> posted; its owner gives it back under the lock -> free |
-//! | posted | its owner has collected, without the lock: seen when places are wanted -> free |
+//! | posted | its owner has collected, without the lock: seen when places are wanted -> free; posted long ago -> the queue looks |
 //! | free | given out |
 
 use std::collections::VecDeque;

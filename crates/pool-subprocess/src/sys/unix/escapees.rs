@@ -41,9 +41,9 @@ impl Escapee {
         poll(&mut process, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
-    /// Once it is gone: it may be a child of the host by now.
-    pub(crate) fn reap(&self) {
-        let _ = orphans::reap(WaitId::PidFd(self.process.as_fd()));
+    /// Reaps it if it is a child of the host by now, or says that it never will be.
+    pub(crate) fn reap(&self) -> bool {
+        !orphans::come_here() || orphans::reap(WaitId::PidFd(self.process.as_fd()))
     }
 }
 
@@ -82,9 +82,13 @@ pub(crate) fn strays(variable: &str) -> io::Result<Vec<Escapee>> {
         }
         // Before the environment: who has this process's program and environment has not executed its own yet.
         let program = of_process(fs::read_link(format!("/proc/{pid}/exe")))?;
+        // Who is dying has none, whatever it was: only one that was started without it counts.
         let Some(environment) = environment_of(pid)? else {
             continue;
         };
+        if environment.is_empty() && !(Image::of(pid)?.is_without_environment()) {
+            continue;
+        }
         let has_own = program.is_some_and(|program| program != its_program);
         let is_being_born = !has_own && environment == its_environment;
         if is_being_born || value_of(variable, &environment).is_some() {
@@ -172,20 +176,45 @@ fn read_at_once(path: &str) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A kernel thread, a zombie, or a process that was started without an environment. Not one that is dying: it has none
-/// either, and everything else still.
+/// Whether nothing more will be there to be read. Not so of one that is dying: it has no environment, and everything else
+/// still.
 fn has_none(pid: u32) -> io::Result<bool> {
-    /// Of its flags: PF_KTHREAD of the kernel's sched.h.
-    const IS_KERNEL_THREAD: u32 = 0x0020_0000;
-    let stat = of_process(fs::read_to_string(format!("/proc/{pid}/stat")))?.unwrap_or_default();
-    // By their places in proc_pid_stat(5): what follows the name in parentheses is the third.
-    let fields = stat.rsplit(')').next().unwrap_or_default();
-    let field = |place: usize| fields.split_whitespace().nth(place - 3).unwrap_or("0");
-    let (state, memory, code, start, end) = (field(3), field(23), field(26), field(50), field(51));
-    let flags: u32 = field(9).parse().unwrap_or_default();
-    let is_over = ["0", "Z", "X"].contains(&state) || flags & IS_KERNEL_THREAD != 0;
-    // Of what a process knows of its memory, the kernel sets where the code is last.
-    Ok(is_over || (memory != "0" && code != "0" && start == end))
+    let image = Image::of(pid)?;
+    Ok(image.is_over || image.is_without_environment())
+}
+
+/// What a process executes.
+struct Image {
+    /// None: it is dead, or a kernel thread.
+    is_over: bool,
+    is_dying: bool,
+    is_complete: bool,
+    has_environment: bool,
+}
+
+impl Image {
+    fn of(pid: u32) -> io::Result<Self> {
+        /// Of its flags: PF_KTHREAD and PF_EXITING of the kernel's sched.h.
+        const IS_KERNEL_THREAD: u32 = 0x0020_0000;
+        const IS_EXITING: u32 = 0x0000_0004;
+        let stat = of_process(fs::read_to_string(format!("/proc/{pid}/stat")))?.unwrap_or_default();
+        // By their places in proc_pid_stat(5): what follows the name in parentheses is the third.
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let field = |place: usize| fields.split_whitespace().nth(place - 3).unwrap_or("0");
+        let flags: u32 = field(9).parse().unwrap_or_default();
+        Ok(Self {
+            is_over: ["0", "Z", "X"].contains(&field(3)) || flags & IS_KERNEL_THREAD != 0,
+            is_dying: flags & IS_EXITING != 0,
+            // Of what a process knows of its memory, the kernel sets where the code is last.
+            is_complete: field(23) != "0" && field(26) != "0",
+            has_environment: field(50) != field(51),
+        })
+    }
+
+    /// It was started so.
+    fn is_without_environment(&self) -> bool {
+        !self.is_over && !self.is_dying && self.is_complete && !self.has_environment
+    }
 }
 
 /// A failure that is the process's, which has ended or is not ours, is no answer; one that is ours is an error.

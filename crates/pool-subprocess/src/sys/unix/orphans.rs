@@ -11,6 +11,8 @@ use rustix::process::{
     test_kill_process_group, waitid,
 };
 
+use super::exhausted;
+
 /// Whether the end of this process is that of all others, by the system's own doing.
 pub(super) fn is_init() -> bool {
     std::process::id() == 1
@@ -65,21 +67,32 @@ pub(super) fn group_exists(group: Pid) -> bool {
 
 /// Whether a child of the host is dead, and not reaped. It stays so.
 pub(super) fn some_are_dead() -> bool {
+    is_dead(WaitId::All)
+}
+
+fn is_dead(child: WaitId<'_>) -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    waitid(WaitId::All, options).is_ok_and(|status| status.is_some())
+    waitid(child, options).is_ok_and(|status| status.is_some())
 }
 
 /// Reaps the dead children of the host that are such. The leaders of trees that are waited for must not be.
 pub(super) fn reap_those(is_one: impl Fn(u32) -> bool) -> Reaped {
     let mut reaped = Reaped::default();
-    // Where it cannot be known who there is, there is nobody.
-    for pid in children().unwrap_or_default() {
-        let standing = Standing::of(pid).filter(|_| is_one(pid));
-        let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        if let (Some(standing), Some(number)) = (standing, number) {
-            reaped.some |= standing.is_dead && reap(WaitId::Pid(number));
-            // Who leaves its cgroup is not dead for another moment.
-            reaped.more |= !standing.is_dead;
+    let children = match children() {
+        Ok(children) => children,
+        // Where it cannot be known who there is, there is nobody; but there may be descriptors again in a moment.
+        Err(error) => {
+            reaped.more = exhausted(&error).is_some();
+            return reaped;
+        }
+    };
+    for pid in children {
+        let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+            continue;
+        };
+        // Asked first, since it is cheap: nearly all of them live.
+        if is_dead(WaitId::Pid(number)) && is_one(pid) {
+            reaped.some |= reap(WaitId::Pid(number));
         }
     }
     reaped
@@ -102,13 +115,12 @@ pub(super) fn children() -> io::Result<Vec<u32>> {
     Ok(pids.filter_map(|pid| pid.parse().ok()).collect())
 }
 
-/// How it stands with a process.
+/// Where a process belongs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
     pub(super) pid: u32,
     pub(super) parent: u32,
     pub(super) session: u32,
-    pub(super) is_dead: bool,
 }
 
 impl Standing {
@@ -117,15 +129,13 @@ impl Standing {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // What follows the name in parentheses, from the third field of proc_pid_stat(5) on.
         let (_, fields) = stat.rsplit_once(')')?;
-        let mut fields = fields.split_whitespace();
-        let is_dead = fields.next()? == "Z";
+        let mut fields = fields.split_whitespace().skip(1);
         let mut number = || fields.next()?.parse().ok();
         let (parent, _group, session) = (number()?, number()?, number()?);
         Some(Self {
             pid,
             parent,
             session,
-            is_dead,
         })
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Process {
     usage: Option<Usage>,
     /// Its number may be another's by now, even that of another child of the host's.
     is_reaped: bool,
+    /// Its cgroup was found empty before.
+    was_emptied: bool,
 }
 
 /// Kills a child's tree, from any thread, as long as the child is not reaped.
@@ -145,6 +147,7 @@ impl Process {
             host_peak: usage::host_peak(),
             usage: None,
             is_reaped: false,
+            was_emptied: false,
         }
     }
 
@@ -274,7 +277,7 @@ impl Process {
     }
 
     /// Reaps the dead of its tree whose parent is the host by now.
-    fn reap_orphans(&self) -> Reaped {
+    fn reap_orphans(&mut self) -> Reaped {
         let mut reaped = Reaped::default();
         if !self.has_orphans_here() {
             return reaped;
@@ -282,13 +285,17 @@ impl Process {
         if self.leads_group {
             reaped = orphans::reap_group(self.pid);
         }
-        match &self.cgroup {
-            // On the clean path there is nobody, which is cheaper to see than who it is not.
-            Some(cgroup) if cgroup.is_spent() || orphans::some_are_dead() => {
-                reaped.and(orphans::reap_those(|pid| cgroup.had(pid)))
-            }
-            _ => reaped,
+        let Some(cgroup) = &self.cgroup else {
+            return reaped;
+        };
+        // On the clean path there is nobody, which is cheaper to see than who it is not.
+        if cgroup.is_spent() || orphans::some_are_dead() {
+            reaped = reaped.and(orphans::reap_those(|pid| cgroup.had(pid)));
         }
+        // Who is killed has left its cgroup for a moment before it is dead.
+        reaped.more |= cgroup.is_spent() && !self.was_emptied;
+        self.was_emptied = true;
+        reaped
     }
 
     /// What tells that nothing lives in its cgroup any more: at once, unless it has begun within the last 10 ms.
