@@ -182,6 +182,13 @@ impl fmt::Debug for Members {
 /// All of them.
 pub(crate) struct Drains(Vec<Drained>);
 
+impl Drains {
+    /// How many are not drained.
+    pub(crate) fn left(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl Future for Drains {
     type Output = ();
 

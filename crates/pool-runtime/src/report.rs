@@ -36,15 +36,18 @@ pub struct ShutdownReport {
     pub survivors: Vec<Running>,
     /// Slots in which nothing runs and that their holders have not given back.
     pub held: Vec<Holder>,
+    /// How many members were not drained.
+    pub members_left: usize,
     /// What had hidden from the pool, and was found by its parent ([`Config::subreaper`](crate::Config::subreaper)).
     pub strays: Strays,
 }
 
 impl ShutdownReport {
-    /// Whether nothing survived and all slots came back.
+    /// Whether nothing survived, all slots came back, and all members are drained.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.survivors.is_empty() && self.held.is_empty() && self.strays.left.is_empty()
+        let has_survivors = !self.survivors.is_empty() || !self.strays.left.is_empty();
+        !has_survivors && self.held.is_empty() && self.members_left == 0
     }
 }
 
@@ -55,6 +58,7 @@ impl fmt::Display for ShutdownReport {
             drained,
             forced,
             calls_killed,
+            members_left,
             survivors,
             held,
             strays,
@@ -77,6 +81,9 @@ impl fmt::Display for ShutdownReport {
                 f,
                 "  held: slot {index} for {held_for:.1?}, acquired at {at}"
             )?;
+        }
+        if *members_left > 0 {
+            writeln!(f, "  members that are not drained: {members_left}")?;
         }
         for running in survivors {
             writeln!(f, "  survivor: {}", Told(running))?;

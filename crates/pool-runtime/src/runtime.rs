@@ -84,7 +84,7 @@ impl Runtime {
     /// Has another pool end with this runtime: workers (`WorkerPool`, with the feature `worker`), a
     /// [`Pool`](pool_core::Pool) of any resource, or a [`Member`] of one's own. A shutdown closes them all at once, waits
     /// for all until its deadline, and kills what can be killed when it kills commands. The runtime keeps a handle until
-    /// then; of a member that comes when a shutdown has begun, it is closed, and not waited for.
+    /// then. One that comes when a shutdown has begun is closed, and not waited for.
     ///
     /// # Examples
     /// ```

@@ -338,6 +338,7 @@ fn serve(
         drained: begin.in_use.saturating_sub(force.in_use.unwrap_or(0)),
         forced: force.commands,
         calls_killed: force.calls,
+        members_left: drains.left(),
         survivors: left.0,
         held: left.1,
         strays,
@@ -418,7 +419,7 @@ fn kill_strays(subreaper: &Subreaper) -> Strays {
 
 fn tell(report: &ShutdownReport) {
     let (forced, survivors) = (report.forced.len(), report.survivors.len());
-    let (drained, held) = (report.drained, report.held.len());
+    let (drained, held, members) = (report.drained, report.held.len(), report.members_left);
     if report.is_clean() {
         tracing::info!(drained, forced, "shut down");
         return;
@@ -429,5 +430,12 @@ fn tell(report: &ShutdownReport) {
     for running in &report.survivors {
         tracing::error!(command = %running.command, pid = running.pid, "survived the shutdown");
     }
-    tracing::error!(drained, forced, survivors, held, "shut down, not cleanly");
+    tracing::error!(
+        drained,
+        forced,
+        survivors,
+        held,
+        members,
+        "shut down, not cleanly"
+    );
 }

@@ -71,7 +71,8 @@ fn a_member_that_panics_and_is_never_drained_does_not_keep_the_shutdown() {
     runtime.attach(Bad(Arc::clone(&kills)));
     let report = runtime.force().wait();
     assert!(kills.load(Ordering::Relaxed) > 1, "again and again");
-    assert_eq!(report.calls_killed, 3);
+    assert_eq!((report.calls_killed, report.members_left), (3, 1));
+    assert!(!report.is_clean());
     let text = report.to_string();
     assert!(text.contains("killed with members: 3"), "{text}");
     // Comes too late: closed, and no more.
