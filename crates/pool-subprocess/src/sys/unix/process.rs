@@ -85,16 +85,20 @@ impl Killer {
         }
     }
 
-    /// Kills a last time, and never again.
-    fn retire(&self) {
-        // On the clean path nothing lives in the cgroup any more, which is cheaper to see than to kill.
-        if let Some(tree) = self.unreaped().take() {
-            match &tree.cgroup {
-                Some(cgroup) if !matches!(cgroup.is_populated(), Ok(false)) => cgroup.kill(),
-                _ => {}
-            }
-            signal(&tree, Signal::KILL);
+    /// Kills a last time, and never again. Whether nothing lived in the cgroup any more, so that nothing ever will.
+    fn retire(&self) -> bool {
+        let Some(tree) = self.unreaped().take() else {
+            return false;
+        };
+        // On the clean path it is empty, which is cheaper to see than to kill.
+        let is_empty = |cgroup: &Arc<SlotCgroup>| matches!(cgroup.is_populated(), Ok(false));
+        let was_empty = tree.cgroup.as_ref().is_some_and(is_empty);
+        match &tree.cgroup {
+            Some(cgroup) if !was_empty => cgroup.kill(),
+            _ => {}
         }
+        signal(&tree, Signal::KILL);
+        was_empty
     }
 
     /// What lives in the tree is let be.
@@ -249,10 +253,10 @@ impl Process {
 
     /// Kills what the child left behind while its own number is still taken, then reaps it.
     pub(crate) fn sweep(&mut self) -> io::Result<Swept> {
-        self.killer.retire();
+        let was_empty = self.killer.retire();
         self.reap()?;
         if let Some(cgroup) = &self.cgroup {
-            if cgroup.is_populated()? {
+            if !was_empty && cgroup.is_populated()? {
                 cgroup.kill();
                 return Ok(Swept::Alive);
             }
