@@ -16,7 +16,7 @@ use pool_subprocess::worker::WorkerPool;
 /// [`Runtime::attach`](crate::Runtime::attach).
 ///
 /// All of it is called on the thread of the shutdown but [`close`](Self::close), which is called by whoever begins it.
-/// None of it may block.
+/// None of it may block. Where it panics, it is as if there were nothing to be done.
 ///
 /// # Examples
 /// Something that has nothing to wait for, and only wants to know:
@@ -135,32 +135,31 @@ impl Members {
 
     pub(crate) fn close(&self) {
         self.state().is_closed = true;
-        self.each(|member| member.close()).for_each(drop);
+        self.each(|member| member.close());
     }
 
     pub(crate) fn in_use(&self) -> usize {
-        self.each(|member| member.in_use()).sum()
+        self.each(|member| member.in_use()).into_iter().sum()
     }
 
     pub(crate) fn kill(&self) {
-        self.each(|member| member.kill()).for_each(drop);
+        self.each(|member| member.kill());
     }
 
     pub(crate) fn holders(&self) -> Vec<Holder> {
-        self.each(|member| member.holders()).flatten().collect()
+        self.each(|member| member.holders()).concat()
     }
 
     pub(crate) fn drain(&self) -> Drains {
-        Drains(self.each(|member| member.drain()).collect())
+        Drains(self.each(|member| member.drain()))
     }
 
     /// A panic of one is its own.
-    fn each<T>(&self, call: impl Fn(&dyn Member) -> T) -> impl Iterator<Item = T> {
-        let results = self
-            .list()
-            .into_iter()
-            .map(|member| unpanicked(|| call(&*member)));
-        results.flatten().collect::<Vec<T>>().into_iter()
+    fn each<T>(&self, call: impl Fn(&dyn Member) -> T) -> Vec<T> {
+        let members = self.list().into_iter();
+        members
+            .filter_map(|member| unpanicked(|| call(&*member)))
+            .collect()
     }
 
     /// A copy, since a member's own code is not called under the lock.
@@ -207,6 +206,6 @@ impl Future for Drains {
 }
 
 /// What a member's own code returns, unless it panics.
-fn unpanicked<T>(call: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn unpanicked<T>(call: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(call)).ok()
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use pool_subprocess::{Running, Strays, SubprocessPool, Subreaper};
 
 use crate::escalation::{Action, Escalation, Order};
-use crate::member::Members;
+use crate::member::{Members, unpanicked};
 use crate::report::ShutdownReport;
 
 /// The wait for the end of a shutdown: await it, or [`wait`](Self::wait) for it.
@@ -344,7 +344,8 @@ fn serve(
         strays,
     };
     tell(&report);
-    drop((drain, drains, pool, members));
+    // A member's own code may panic here as well.
+    let _ = unpanicked(|| drop((drain, drains, pool, members)));
     post.file(report);
 }
 

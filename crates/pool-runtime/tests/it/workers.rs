@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use pool_runtime::subprocess::worker::{CallError, Server, WorkerPool};
+use pool_runtime::subprocess::worker::{Builder, CallError, CallEvent, Server, WorkerPool};
 use pool_runtime::{Command, Config, Runtime};
+use tokio::task::JoinHandle;
 
-fn workers() -> pool_runtime::subprocess::worker::Builder {
+fn workers() -> Builder {
     let this = std::env::current_exe().unwrap();
     let words = [
         "--exact",
@@ -29,16 +30,27 @@ fn be_a_worker() {
     server.serve().unwrap();
 }
 
+/// A call that a worker has.
+async fn begin(workers: &WorkerPool, ms: u64) -> JoinHandle<Result<u64, CallError>> {
+    let mut events = workers.call::<u64>("sleep", &ms).events();
+    let started = events.next().await;
+    assert!(matches!(started, Some(CallEvent::Started { .. })));
+    tokio::spawn(async move {
+        loop {
+            if let CallEvent::Ended(result) = events.next().await.expect("an end") {
+                return result;
+            }
+        }
+    })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_waits_for_calls_and_ends_the_workers() {
     let runtime = Runtime::start(Config::new()).unwrap();
     let workers = workers().build().await.unwrap();
     runtime.attach(workers.clone());
     let pid: u32 = workers.call("pid", &()).await.unwrap();
-    let call = tokio::spawn(workers.call::<u64>("sleep", &300).into_future());
-    while workers.status().in_use == 0 {
-        tokio::task::yield_now().await;
-    }
+    let call = begin(&workers, 300).await;
     let report = runtime.shutdown(Duration::from_secs(60)).await;
     assert!(report.is_clean(), "{report}");
     assert_eq!((report.drained, report.calls_killed), (1, 0), "{report}");
@@ -56,10 +68,7 @@ async fn a_call_that_does_not_end_is_killed_at_the_deadline() {
     let runtime = Runtime::start(config).unwrap();
     let workers = workers().build().await.unwrap();
     runtime.attach(workers.clone());
-    let call = tokio::spawn(workers.call::<u64>("sleep", &600_000).into_future());
-    while workers.status().in_use == 0 {
-        tokio::task::yield_now().await;
-    }
+    let call = begin(&workers, 600_000).await;
     let report = runtime.shutdown(Duration::ZERO).await;
     assert!(report.is_clean(), "{report}");
     assert_eq!((report.drained, report.calls_killed), (0, 1), "{report}");

@@ -1,13 +1,12 @@
 //! Terminals, and hosts that are stopped, interrupted or the first process of their namespace (Linux).
 
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command as StdCommand, Stdio};
 use std::time::Duration;
 
 use pool_subprocess::{Command, RunMode, Spawner, Stdin, SubprocessPool};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::host_death::Host;
+use crate::leftovers::alone_as_first_process;
 use crate::puppets::{puppet, skipped};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -127,19 +126,9 @@ fn be_the_first_process() {
 
 #[test]
 fn the_first_process_of_a_namespace_needs_no_guardian() {
-    let this = std::env::current_exe().expect("a path");
-    let mut unshare = StdCommand::new("unshare");
-    unshare
-        .args(["--pid", "--fork", "--mount-proc"])
-        .arg(this)
-        .args(["--exact", "job_control::be_the_first_process"])
-        .args(["--nocapture", "--ignored", "--test-threads", "1"])
-        .stdin(Stdio::null())
-        .process_group(0);
-    let output = match unshare.output() {
-        Ok(output) if output.status.success() => output,
-        other => return skipped(&format!("no PID namespace can be made: {other:?}")),
+    let text = match alone_as_first_process("job_control::be_the_first_process") {
+        Ok(text) => text,
+        Err(reason) => return skipped(&reason),
     };
-    let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("PidNamespace None"), "{text}");
 }

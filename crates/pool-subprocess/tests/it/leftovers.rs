@@ -36,18 +36,23 @@ pub(crate) fn open_descriptors() -> Vec<String> {
     targets
 }
 
+/// What has a binary of tests run this one alone.
+fn words(test: &str) -> [&str; 6] {
+    [
+        "--exact",
+        test,
+        "--nocapture",
+        "--ignored",
+        "--test-threads",
+        "1",
+    ]
+}
+
 /// Runs one test of this binary alone in a process of its own, so that what it counts is its own.
 pub(crate) fn alone(test: &str) {
     let this = std::env::current_exe().expect("a path");
     let output = std::process::Command::new(this)
-        .args([
-            "--exact",
-            test,
-            "--nocapture",
-            "--ignored",
-            "--test-threads",
-            "1",
-        ])
+        .args(words(test))
         .output()
         .expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -57,6 +62,33 @@ pub(crate) fn alone(test: &str) {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(text.contains("1 passed"), "{text}");
+}
+
+/// The same as the first process of a PID namespace: what it says, or why there is no such namespace.
+#[cfg(target_os = "linux")]
+pub(crate) fn alone_as_first_process(test: &str) -> Result<String, String> {
+    use std::os::unix::process::CommandExt as _;
+
+    let this = std::env::current_exe().expect("a path");
+    let output = std::process::Command::new("unshare")
+        .args(["--pid", "--fork", "--mount-proc"])
+        .arg(this)
+        .args(words(test))
+        .stdin(std::process::Stdio::null())
+        .process_group(0)
+        .output()
+        .map_err(|error| format!("there is no `unshare`: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = text + &String::from_utf8_lossy(&output.stderr);
+    // Its own words: what it cannot make, or not mount.
+    if text.contains("unshare: ") {
+        return Err(format!("no PID namespace can be made: {text}"));
+    }
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
+    Ok(text)
 }
 
 #[test]

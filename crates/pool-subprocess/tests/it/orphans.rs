@@ -1,15 +1,15 @@
 //! A host that is the parent of orphans, as the first process of a namespace or as a subreaper, reaps them.
 
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command as StdCommand, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command as StdCommand;
+use std::time::Duration;
 
 use pool_subprocess::{
     Builder, Cgroups, Command, SubprocessPool, Subreaper, Survivors, TreePolicy, TreeTier,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::leftovers::alone;
+use crate::leftovers::{alone, alone_as_first_process};
 use crate::puppets::skipped;
 
 /// What leaves processes behind that nobody but the host reaps.
@@ -85,8 +85,7 @@ fn leave_nothing(but: u32) {
             }
         }
         // It is not looked for before the end, unless it is in a cgroup.
-        let escapes = sh("setsid sleep 60 & sleep 0.1");
-        pool.run(escapes).wait().expect("it runs");
+        pool.run(sh(STAYS_MARKED)).wait().expect("it runs");
         pool.close();
         pool.drain(Duration::from_secs(10))
             .wait()
@@ -105,28 +104,9 @@ fn be_the_first_process() {
 
 #[test]
 fn the_first_process_of_a_namespace_reaps_what_its_commands_leave() {
-    let this = std::env::current_exe().expect("a path");
-    let mut unshare = StdCommand::new("unshare");
-    unshare
-        .args(["--pid", "--fork", "--mount-proc"])
-        .arg(this)
-        .args(["--exact", "orphans::be_the_first_process"])
-        .args(["--nocapture", "--ignored", "--test-threads", "1"])
-        .stdin(Stdio::null());
-    let output = match unshare.output() {
-        Ok(output) => output,
-        Err(error) => return skipped(&format!("there is no `unshare`: {error}")),
-    };
-    let (text, errors) = (output.stdout, output.stderr);
-    let text = String::from_utf8_lossy(&text) + String::from_utf8_lossy(&errors);
-    // Its own words: what it cannot make, or not mount.
-    if text.contains("unshare: ") {
-        return skipped(&format!("no PID namespace can be made: {text}"));
+    if let Err(reason) = alone_as_first_process("orphans::be_the_first_process") {
+        skipped(&reason);
     }
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}"
-    );
 }
 
 #[test]
@@ -180,16 +160,15 @@ fn kill_strays() {
             panic!("{tier:?}: {stays:?}");
         };
         // What is just being born is none.
-        let until = Instant::now() + Duration::from_millis(300);
         std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while Instant::now() < until {
+            let births = scope.spawn(|| {
+                for _ in 0..200 {
                     let born = pool.run(Command::new("/bin/true")).wait();
                     let born = born.expect("it runs");
                     assert!(born.is_success(), "{tier:?}: {born:?}");
                 }
             });
-            while Instant::now() < until {
+            while !births.is_finished() {
                 let strays = subreaper.kill_strays().expect("it looks");
                 assert!(strays.is_empty(), "{tier:?}: {strays}");
             }
