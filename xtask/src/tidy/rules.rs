@@ -110,10 +110,16 @@ fn statics(source: &Source) -> Vec<(usize, String)> {
         return Vec::new();
     }
     let is_lifetime = |place: &Place<'_>| place.before.ends_with('\'');
+    // Without a value: a C library's, which is declared here and lives there.
+    let is_foreign = |place: &Place<'_>| {
+        let end = place.after.find(['=', ';', '{']);
+        end.is_some_and(|end| place.after[end..].starts_with(';'))
+    };
     ["static", "thread_local"]
         .into_iter()
         .flat_map(|word| source.places_of(word).map(move |place| (word, place)))
-        .filter(|(_, place)| !is_lifetime(place) && !source.is_test(place.line))
+        .filter(|(_, place)| !is_lifetime(place) && !is_foreign(place))
+        .filter(|(_, place)| !source.is_test(place.line))
         .map(|(word, place)| (place.line, word.to_owned()))
         .collect()
 }
@@ -297,6 +303,9 @@ mod tests {
             found(LIBRARY, "fn f(a: &'static str) where T: 'static {}"),
             []
         );
+        let foreign = "crates/pool-subprocess/src/sys/linux.rs";
+        let declaration = "unsafe extern \"C\" { static environ: *const c_char; }";
+        assert_eq!(found(foreign, declaration), []);
         assert_eq!(
             found("crates/pool-runtime/src/global.rs", "static A: u8 = 0;"),
             []

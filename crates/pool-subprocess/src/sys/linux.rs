@@ -8,7 +8,10 @@
 
 pub(super) mod cgroup;
 mod controllers;
+mod host_env;
+mod ignored;
 mod image;
+mod own_stat;
 mod window;
 
 use std::fs::File;
@@ -20,6 +23,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use self::cgroup::{PoolCgroup, SlotCgroup};
+use self::host_env::HostEnv;
+use self::ignored::Ignored;
 use self::image::Image;
 use self::window::{Failure, Plan, Stack};
 use super::unix::{self, Entry, Grouping, Process};
@@ -42,8 +47,8 @@ pub(super) struct Cloner {
     /// Those that nobody uses at the moment, so many at most.
     workspaces: Mutex<Vec<Workspace>>,
     room: usize,
-    /// Real-time signals that the host ignored when the pool was built, as a mask.
-    ignored: u64,
+    host_env: HostEnv,
+    ignored: Ignored,
     /// Held while a child becomes somebody else: see [`dumpable`](Self::dumpable).
     renaming: Mutex<()>,
     /// The system has refused once, and would again.
@@ -81,7 +86,8 @@ impl Cloner {
         Ok(Self {
             workspaces: Mutex::new(workspaces.collect::<io::Result<_>>()?),
             room,
-            ignored: window::ignored_realtime_signals(),
+            host_env: HostEnv::new(),
+            ignored: Ignored::new(),
             null,
             renaming: Mutex::default(),
             refused: AtomicBool::new(false),
@@ -95,10 +101,11 @@ impl Cloner {
         cgroup: Option<Arc<SlotCgroup>>,
         entry: &mut Option<Entry>,
     ) -> Result<Spawned, Refusal> {
-        let image = Image::new(launch)?;
+        let image = Image::new(launch, &self.host_env)?;
+        let ignored = self.ignored.mask();
         let mut workspace = self.workspace()?;
         let spawned = self.dumpable(launch, || {
-            workspace.spawn(launch, &image, self.ignored, cgroup, entry)
+            workspace.spawn(launch, &image, ignored, cgroup, entry)
         });
         if workspace.restore(self.null.as_fd()).is_ok() {
             self.keep(workspace);
@@ -188,7 +195,7 @@ impl Workspace {
     fn spawn(
         &mut self,
         launch: &Launch<'_>,
-        image: &Image,
+        image: &Image<'_>,
         ignored: u64,
         cgroup: Option<Arc<SlotCgroup>>,
         entry: &mut Option<Entry>,
@@ -227,7 +234,7 @@ impl Workspace {
         }
         let limits = unix::limits::raw_limits(launch.limits);
         let nice = launch.limits.nice.as_ref();
-        let (argv, envp) = (image.argv.pointers(), image.envp.pointers());
+        let (argv, envp) = (image.argv(), image.envp(launch));
         let highest = self.highest();
         let grouping = Grouping::with_input(&launch.streams[0]);
         let (table, table_at) = entry.as_ref().map_or((-1, 0), Entry::place);

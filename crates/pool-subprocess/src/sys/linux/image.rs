@@ -1,32 +1,37 @@
 //! What execve wants: strings that end in a NUL, and arrays of pointers to them. Built before the clone, because the
 //! child may take no memory.
 
-use std::ffi::{CString, OsStr, c_char};
+use std::borrow::Cow;
+use std::ffi::{CString, OsStr, OsString, c_char};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 
+use super::host_env::HostEnv;
 use crate::sys::Launch;
 
 /// The strings of one launch.
-pub(super) struct Image {
+pub(super) struct Image<'a> {
     pub(super) program: CString,
     pub(super) dir: Option<CString>,
-    pub(super) argv: Strings,
-    pub(super) envp: Strings,
+    argv: Strings,
+    /// The host's variables, and those that the command sets.
+    host_env: Cow<'a, Strings>,
+    env: Strings,
 }
 
 /// Strings one behind the other, and where each begins.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Strings {
     bytes: Vec<u8>,
     starts: Vec<usize>,
 }
 
-impl Image {
-    pub(super) fn new(launch: &Launch<'_>) -> io::Result<Self> {
+impl<'a> Image<'a> {
+    pub(super) fn new(launch: &Launch<'_>, host_env: &'a HostEnv) -> io::Result<Self> {
         let program = launch.program.as_os_str();
-        let mut argv = Strings::new();
+        let mut argv = Strings::default();
         argv.push(&[program.as_bytes()])?;
         for arg in launch.args {
             argv.push(&[arg.as_bytes()])?;
@@ -35,45 +40,46 @@ impl Image {
             program: string(program)?,
             dir: launch.dir.map(Path::as_os_str).map(string).transpose()?,
             argv,
-            envp: environment(launch)?,
+            host_env: if launch.env_cleared {
+                Cow::Owned(Strings::default())
+            } else {
+                host_env.current()?
+            },
+            env: variables(launch.env)?,
         })
+    }
+
+    pub(super) fn argv(&self) -> Vec<*const c_char> {
+        pointers(self.argv.iter())
+    }
+
+    /// Those of the host's variables that the command neither sets nor removes; then those that it sets.
+    pub(super) fn envp(&self, launch: &Launch<'_>) -> Vec<*const c_char> {
+        let is_named = |line: &[u8]| {
+            launch.env.iter().any(|(name, _)| {
+                let value = line.strip_prefix(name.as_bytes());
+                value.is_some_and(|value| value.starts_with(b"="))
+            })
+        };
+        let host = self.host_env.iter().filter(|line| !is_named(line));
+        pointers(host.chain(self.env.iter()))
     }
 }
 
-/// The host's variables unless they are cleared, without those that are set or removed; then those that are set.
-fn environment(launch: &Launch<'_>) -> io::Result<Strings> {
-    let mut envp = Strings::new();
-    let is_named = |name: &OsStr| {
-        launch
-            .env
-            .iter()
-            .any(|(other, _)| other.as_os_str() == name)
-    };
-    if !launch.env_cleared {
-        for (name, value) in std::env::vars_os() {
-            if !is_named(&name) {
-                envp.push(&[name.as_bytes(), b"=", value.as_bytes()])?;
-            }
-        }
-    }
-    for (at, (name, value)) in launch.env.iter().enumerate() {
-        let is_last = !launch.env[at + 1..].iter().any(|(other, _)| other == name);
+/// The last word on each variable, if that sets it.
+fn variables(env: &[(OsString, Option<OsString>)]) -> io::Result<Strings> {
+    let mut variables = Strings::default();
+    for (at, (name, value)) in env.iter().enumerate() {
+        let is_last = !env[at + 1..].iter().any(|(other, _)| other == name);
         if let Some(value) = value.as_ref().filter(|_| is_last) {
-            envp.push(&[name.as_bytes(), b"=", value.as_bytes()])?;
+            variables.push(&[name.as_bytes(), b"=", value.as_bytes()])?;
         }
     }
-    Ok(envp)
+    Ok(variables)
 }
 
 impl Strings {
-    fn new() -> Self {
-        Self {
-            bytes: Vec::with_capacity(1024),
-            starts: Vec::with_capacity(16),
-        }
-    }
-
-    fn push(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+    pub(super) fn push(&mut self, parts: &[&[u8]]) -> io::Result<()> {
         if parts.iter().any(|part| part.contains(&0)) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -83,14 +89,19 @@ impl Strings {
         Ok(())
     }
 
-    /// Pointers into this, and a null pointer at the end.
-    pub(super) fn pointers(&self) -> Vec<*const c_char> {
-        let strings = self
-            .starts
-            .iter()
-            .map(|start| self.bytes[*start..].as_ptr().cast());
-        strings.chain([ptr::null()]).collect()
+    /// Each with its NUL.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.starts.iter().enumerate().map(|(at, start)| {
+            let end = self.starts.get(at + 1).copied();
+            &self.bytes[*start..end.unwrap_or(self.bytes.len())]
+        })
     }
+}
+
+/// Pointers to the strings, and a null pointer at the end.
+fn pointers<'a>(strings: impl Iterator<Item = &'a [u8]>) -> Vec<*const c_char> {
+    let pointers = strings.map(|string| string.as_ptr().cast());
+    pointers.chain([ptr::null()]).collect()
 }
 
 fn string(text: &OsStr) -> io::Result<CString> {

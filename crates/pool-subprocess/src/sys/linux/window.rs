@@ -30,7 +30,7 @@ pub(super) struct Plan {
     /// What becomes of descriptors 0, 1 and 2; a stream that is its own number stays as it is.
     pub(super) streams: [RawFd; 3],
     pub(super) grouping: Grouping,
-    /// Real-time signals that the host ignored when the pool was built, as a mask.
+    /// Signals that the host ignores, as a mask.
     pub(super) ignored: u64,
     /// Its output is the session's terminal.
     pub(super) terminal: bool,
@@ -408,9 +408,8 @@ struct SigAction {
     mask: u64,
 }
 
-/// Which of the real-time signals this process ignores, as a mask. Their dispositions are asked for once, and those of
-/// the others at each start, since each question is a system call.
-pub(super) fn ignored_realtime_signals() -> u64 {
+/// Whether this process ignores a signal, by the kernel's count.
+pub(super) fn is_ignored(signal: usize) -> bool {
     let mut current = SigAction {
         handler: 0,
         flags: 0,
@@ -418,57 +417,34 @@ pub(super) fn ignored_realtime_signals() -> u64 {
         mask: 0,
     };
     let old = ptr::from_mut(&mut current) as usize;
-    let mut ignored = 0;
-    for signal in FIRST_REALTIME..=LAST_SIGNAL {
-        // SAFETY: points to a declaration of the kernel's size.
-        let known = unsafe { call(libc::SYS_rt_sigaction, [signal, 0, old, 8]) };
-        if known == 0 && current.handler == libc::SIG_IGN {
-            ignored |= bit(signal);
-        }
-    }
-    ignored
+    // SAFETY: points to a declaration of the kernel's size.
+    let known = unsafe { call(libc::SYS_rt_sigaction, [signal, 0, old, 8]) };
+    known == 0 && current.handler == libc::SIG_IGN
 }
 
-/// By the kernel's count: libc keeps the first ones to itself.
-const FIRST_REALTIME: usize = 32;
+/// By the kernel's count.
 const LAST_SIGNAL: usize = 64;
 
 #[inline(always)]
-const fn bit(signal: usize) -> u64 {
+pub(super) const fn bit(signal: usize) -> u64 {
     1_u64.wrapping_shl(signal.wrapping_sub(1) as u32)
 }
 
 /// What the host ignores, a new program would go on to ignore; what the host handles was reset by the clone. At last
 /// nothing is blocked.
 #[inline(always)]
-unsafe fn reset_signals(ignored_realtime: u64) {
+unsafe fn reset_signals(ignored: u64) {
     let default = SigAction {
         handler: libc::SIG_DFL,
         flags: 0,
         restorer: 0,
         mask: 0,
     };
-    let mut current = SigAction {
-        handler: 0,
-        flags: 0,
-        restorer: 0,
-        mask: 0,
-    };
-    let (new, old) = (
-        ptr::from_ref(&default) as usize,
-        ptr::from_mut(&mut current) as usize,
-    );
+    let new = ptr::from_ref(&default) as usize;
     let mut signal = 1;
     while signal <= LAST_SIGNAL {
-        let is_ignored = if signal < FIRST_REALTIME {
+        if ignored & bit(signal) != 0 {
             // SAFETY: points to a declaration of the kernel's size.
-            let known = unsafe { call(libc::SYS_rt_sigaction, [signal, 0, old, 8]) };
-            known == 0 && current.handler == libc::SIG_IGN
-        } else {
-            ignored_realtime & bit(signal) != 0
-        };
-        if is_ignored {
-            // SAFETY: as above.
             let _ = unsafe { call(libc::SYS_rt_sigaction, [signal, new, 0, 8]) };
         }
         signal = signal.wrapping_add(1);
