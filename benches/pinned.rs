@@ -1,13 +1,16 @@
 //! What does a start cost on one processor, where nothing runs beside it?
 //!
 //! All contenders give the child null streams; all but tokio's plain status give it a session of its own. The calls in
-//! C are the least that can be: they block their thread, and know of one child.
+//! C are the least that can be: they block their thread, and know of one child. The others in C are the least for what
+//! the pool promises of a child.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use pool_bench::start::Calls;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+use pool_bench::start::PromisedCalls;
 use pool_bench::start::ThroughPool;
 #[cfg(unix)]
 use pool_bench::start::{TokioSession, TokioStatus, WrapSession};
@@ -37,6 +40,10 @@ fn contest(flavor: Flavor, program: &Program) -> Contest {
     let contest = contest
         .contender(Alone(Calls::new(program.clone())))
         .against("the calls in C");
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    let contest = contest
+        .contender(Alone(PromisedCalls::new(program.clone())))
+        .against("the promises' calls in C");
     #[cfg(unix)]
     let contest = contest
         .contender(Alone(TokioStatus(program.clone())))

@@ -32,6 +32,8 @@ pub mod call;
 pub mod tree;
 #[cfg(target_os = "linux")]
 mod killed_host;
+#[cfg(target_os = "linux")]
+mod cgroup;
 mod host;
 mod elsewhere;
 mod pin;

@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(crate) mod promises;
 
 use std::fs::File;
 use std::io;

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
 use std::process::{Command as StdCommand, Stdio};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use pool_subprocess::{Builder, Command, Event};
 
+use crate::cgroup::Cgroup;
 use crate::contender::{Contender, Lap};
 use crate::killed_host::KilledHost;
 
@@ -67,25 +67,18 @@ impl Contender for KilledByPool {
 
 /// From the write to `cgroup.kill` until the cgroup is empty and the child reaped, with nothing of ours.
 #[derive(Debug)]
-pub struct KilledByCgroup(PathBuf);
+pub struct KilledByCgroup(Cgroup);
 
 impl KilledByCgroup {
     /// In a new cgroup beside the host's. `None` where none can be made.
     #[must_use]
     pub fn new() -> Option<Self> {
-        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
-        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-        let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
-        let root = PathBuf::from(mount.split(' ').nth(4)?);
-        let dir = root.join(own).join(format!("bench-{}", std::process::id()));
-        fs::create_dir(&dir).ok()?;
-        Some(Self(dir))
+        Cgroup::new("kill").map(Self)
     }
 
     #[expect(clippy::disallowed_methods, reason = "what a pool is compared with")]
     fn round(&self) -> io::Result<Duration> {
-        let dir = self.0.display();
+        let dir = self.0.dir().display();
         // The shell enters the cgroup and then is the tree.
         let script = format!("echo $$ > {dir}/cgroup.procs; exec \"$@\"");
         let mut child = StdCommand::new("/bin/sh")
@@ -98,10 +91,10 @@ impl KilledByCgroup {
         for line in output.lines().take(PROCESSES) {
             line?;
         }
-        let events = fs::File::open(self.0.join("cgroup.events"))?;
+        let events = fs::File::open(self.0.dir().join("cgroup.events"))?;
         let kill = fs::File::options()
             .write(true)
-            .open(self.0.join("cgroup.kill"))?;
+            .open(self.0.dir().join("cgroup.kill"))?;
         std::thread::sleep(AGE);
         let start = Instant::now();
         (&kill).write_all(b"1")?;
@@ -131,12 +124,6 @@ impl Contender for KilledByCgroup {
             elapsed += Self::round(self).expect("cgroups can be killed");
         }
         Lap { ops, elapsed }
-    }
-}
-
-impl Drop for KilledByCgroup {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
     }
 }
 

@@ -31,6 +31,12 @@ impl Environment {
         let strings = std::env::vars_os().filter_map(join).collect();
         Self { strings }
     }
+
+    /// To the strings, and a null pointer at the end.
+    pub(crate) fn pointers(&self) -> Vec<*const c_char> {
+        let strings = self.strings.iter().map(|line| line.as_ptr());
+        strings.chain([ptr::null()]).collect()
+    }
 }
 
 /// Clones without a copy of anything, in a session of its own and with all streams null, executes the program, and
@@ -41,8 +47,7 @@ pub(crate) fn start_and_wait(
     null: impl AsFd,
     stack: &mut [u128],
 ) -> io::Result<WaitIdStatus> {
-    let strings = environment.strings.iter().map(|line| line.as_ptr());
-    let envp: Vec<_> = strings.chain([ptr::null()]).collect();
+    let envp = environment.pointers();
     let mut plan = Plan {
         program,
         argv: [program.as_ptr(), ptr::null()],

@@ -1,0 +1,33 @@
+//! A cgroup of a benchmark's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Beside the host's. Removed on drop, if nothing lives in it.
+#[derive(Debug)]
+pub(crate) struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// `None` where none can be made.
+    pub(crate) fn new(purpose: &str) -> Option<Self> {
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
+        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
+        let root = PathBuf::from(mount.split(' ').nth(4)?);
+        let name = format!("bench-{}-{purpose}", std::process::id());
+        let dir = root.join(own).join(name);
+        fs::create_dir(&dir).ok()?;
+        Some(Self(dir))
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
