@@ -2,12 +2,17 @@
 //!
 //! The tools do a whole round each time they are started, GNU parallel 500 operations at least, since its own start takes a
 //! tenth of a second; Python and node take the time themselves, so that their own
-//! start does not count. What is not there is left out.
+//! start does not count. What is not there is left out. The calls in C block the threads that they run on, so that there
+//! are as many at a time as threads.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use pool_bench::start::Calls;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+use pool_bench::start::PromisedCalls;
 use pool_bench::start::{ThroughPool, TokioLimited};
 use pool_bench::{Contest, Crowd, Elsewhere, Flavor, Program, Question};
 use pool_subprocess::RunMode;
@@ -34,13 +39,18 @@ fn contest(flavor: Flavor, program: &Program) -> Contest {
     let tasks = MANY as u64;
     let path = program.path().to_owned();
     let pool = ThroughPool::silent(MANY, RunMode::Async, program.clone());
-    let mut contest = Contest::new(format!("{}, {MANY} at a time, {flavor}", program.what()))
+    let contest = Contest::new(format!("{}, {MANY} at a time, {flavor}", program.what()))
         .contender(Crowd::new(tasks, pool))
         .contender(Crowd::new(tasks, TokioLimited::new(MANY, program.clone())))
         .against("pool run, null, async")
         .against("tokio status, semaphore")
         .turn(TURN)
         .most_rounds(ROUNDS);
+    #[cfg(target_os = "linux")]
+    let contest = contest.contender(Crowd::new(tasks, Calls::new(program.clone())));
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    let contest = contest.contender(Crowd::new(tasks, PromisedCalls::new(program.clone())));
+    let mut contest = contest;
     if Elsewhere::is_here("xargs") {
         contest = contest.contender(xargs(path.clone()));
     }

@@ -9,16 +9,18 @@ pub(crate) struct Cgroup(PathBuf);
 
 impl Cgroup {
     /// `None` where none can be made.
-    pub(crate) fn new(purpose: &str) -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
         let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
         let root = PathBuf::from(mount.split(' ').nth(4)?);
-        let name = format!("bench-{}-{purpose}", std::process::id());
-        let dir = root.join(own).join(name);
-        fs::create_dir(&dir).ok()?;
-        Some(Self(dir))
+        let dir = tempfile::Builder::new()
+            .prefix("bench-")
+            .tempdir_in(root.join(own))
+            .ok()?;
+        // It is not removed as a directory is: its files cannot be.
+        Some(Self(dir.keep()))
     }
 
     pub(crate) fn dir(&self) -> &Path {

@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod calls;
+#[cfg(target_os = "linux")]
+mod desks;
 mod limited;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod promises;

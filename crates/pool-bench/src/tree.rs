@@ -73,7 +73,7 @@ impl KilledByCgroup {
     /// In a new cgroup beside the host's. `None` where none can be made.
     #[must_use]
     pub fn new() -> Option<Self> {
-        Cgroup::new("kill").map(Self)
+        Cgroup::new().map(Self)
     }
 
     #[expect(clippy::disallowed_methods, reason = "what a pool is compared with")]

@@ -3,8 +3,8 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
-use std::sync::{Mutex, PoisonError};
 
+use super::desks::Desks;
 use crate::program::Program;
 use crate::sys::linux::{self, Environment};
 use crate::work::Work;
@@ -15,7 +15,7 @@ pub struct Calls {
     path: CString,
     environment: Environment,
     null: File,
-    stack: Mutex<Vec<u128>>,
+    stacks: Desks<Vec<u128>>,
     _program: Program,
 }
 
@@ -35,7 +35,7 @@ impl Calls {
                 .write(true)
                 .open("/dev/null")
                 .expect("a null device"),
-            stack: Mutex::new(vec![0; 1024]),
+            stacks: Desks::new(),
             _program: program,
         }
     }
@@ -47,8 +47,10 @@ impl Work for Calls {
     }
 
     async fn once(&self) {
-        let mut stack = self.stack.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = linux::start_and_wait(&self.path, &self.environment, &self.null, &mut stack);
+        let start = |stack: &mut Vec<u128>| {
+            linux::start_and_wait(&self.path, &self.environment, &self.null, stack)
+        };
+        let status = self.stacks.with(|| vec![0; 1024], start);
         let status = status.expect("the program starts");
         assert_eq!(status.exit_status(), Some(0));
     }

@@ -2,8 +2,8 @@
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
-use std::sync::{Mutex, PoisonError};
 
+use super::desks::Desks;
 use crate::program::Program;
 use crate::sys::linux::Environment;
 use crate::sys::promises::Promises;
@@ -15,8 +15,7 @@ use crate::work::Work;
 pub struct PromisedCalls {
     path: CString,
     environment: Environment,
-    promises: Promises,
-    stack: Mutex<Vec<u128>>,
+    desks: Desks<Promises>,
     _program: Program,
 }
 
@@ -24,15 +23,14 @@ impl PromisedCalls {
     /// Of this program, which gets no arguments. Without a cgroup where none can be made.
     ///
     /// # Panics
-    /// If the system is not as Linux's is.
+    /// If a path has a NUL.
     #[must_use]
     pub fn new(program: Program) -> Self {
         let path = program.path().as_os_str().as_bytes();
         Self {
             path: CString::new(path).expect("paths have no NUL"),
             environment: Environment::of_host(),
-            promises: Promises::new().expect("a null device, /proc and epoll"),
-            stack: Mutex::new(vec![0; 1024]),
+            desks: Desks::new(),
             _program: program,
         }
     }
@@ -44,9 +42,10 @@ impl Work for PromisedCalls {
     }
 
     async fn once(&self) {
-        let mut stack = self.stack.lock().unwrap_or_else(PoisonError::into_inner);
-        let promises = &self.promises;
-        let status = promises.start_and_wait(&self.path, &self.environment, &mut stack);
+        let new = || Promises::new().expect("a null device, /proc and epoll");
+        let start =
+            |promises: &mut Promises| promises.start_and_wait(&self.path, &self.environment);
+        let status = self.desks.with(new, start);
         assert_eq!(status.expect("the program starts").exit_status(), Some(0));
     }
 }

@@ -10,6 +10,7 @@ use std::ptr;
 
 use rustix::event::epoll;
 use rustix::fs::MemfdFlags;
+use rustix::io::retry_on_intr;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::linux::{Environment, WaitIdStatus};
@@ -25,6 +26,7 @@ pub(crate) struct Promises {
     table: OwnedFd,
     epoll: OwnedFd,
     null: File,
+    stack: Vec<u128>,
     /// Its directory, and what tells whether something lives in it.
     cgroup: Option<(File, File)>,
     _cgroup: Option<Cgroup>,
@@ -63,7 +65,7 @@ const CLOSE_RANGE_UNSHARE: usize = 2;
 
 impl Promises {
     pub(crate) fn new() -> io::Result<Self> {
-        let cgroup = Cgroup::new("start");
+        let cgroup = Cgroup::new();
         let open = |cgroup: &Cgroup| -> io::Result<_> {
             let events = File::open(cgroup.dir().join("cgroup.events"))?;
             Ok((File::open(cgroup.dir())?, events))
@@ -75,6 +77,7 @@ impl Promises {
             table,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             null: File::options().read(true).write(true).open("/dev/null")?,
+            stack: vec![0; 1024],
             cgroup: cgroup.as_ref().map(open).transpose()?,
             _cgroup: cgroup,
         })
@@ -84,10 +87,9 @@ impl Promises {
     /// table of descriptors with the streams in it and no more, and the program; then waits for its end by epoll, sees that
     /// nothing is left, kills what may have left the cgroup, reaps the child, and asks what it used.
     pub(crate) fn start_and_wait(
-        &self,
+        &mut self,
         program: &CStr,
         environment: &Environment,
-        stack: &mut [u128],
     ) -> io::Result<WaitIdStatus> {
         let mut line = [0; 1024];
         rustix::io::pread(&self.stat, &mut line, 0)?;
@@ -111,8 +113,8 @@ impl Promises {
             child_tid: 0,
             parent_tid: 0,
             exit_signal: libc::SIGCHLD as u64,
-            stack: stack.as_mut_ptr() as u64,
-            stack_size: size_of_val(stack) as u64,
+            stack: self.stack.as_mut_ptr() as u64,
+            stack_size: size_of_val(&*self.stack) as u64,
             tls: 0,
             set_tid: 0,
             set_tid_size: 0,
@@ -133,14 +135,18 @@ impl Promises {
 
     fn wait(&self, pid: c_int, pidfd: &OwnedFd) -> io::Result<WaitIdStatus> {
         let data = epoll::EventData::new_u64(0);
-        epoll::add(&self.epoll, pidfd, data, epoll::EventFlags::IN)?;
-        let mut events = [MaybeUninit::uninit(); 1];
-        while epoll::wait(&self.epoll, events.as_mut_slice(), None)?
-            .0
-            .is_empty()
-        {}
+        // Once: another child has a copy of the descriptor until it executes, so that it may outlive its closing here.
+        let once = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
+        epoll::add(&self.epoll, pidfd, data, once)?;
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        let status = waitid(WaitId::PidFd(pidfd.as_fd()), look)?;
+        let status = loop {
+            let mut events = [MaybeUninit::uninit(); 1];
+            // Another contender may have a handler for SIGCHLD.
+            retry_on_intr(|| epoll::wait(&self.epoll, events.as_mut_slice(), None).map(drop))?;
+            if let Some(status) = waitid(WaitId::PidFd(pidfd.as_fd()), look)? {
+                break status;
+            }
+        };
         if let Some((_, events)) = &self.cgroup {
             rustix::io::pread(events, &mut [0; 64], 0)?;
         }
@@ -152,7 +158,7 @@ impl Promises {
         unsafe { libc::wait4(pid, ptr::null_mut(), 0, usage.as_mut_ptr()) };
         // SAFETY: room for what is told of this process.
         unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
-        status.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+        Ok(status)
     }
 }
 
