@@ -120,7 +120,7 @@ impl Promises {
             set_tid_size: 0,
             cgroup: cgroup.map_or(0, |(dir, _)| dir.as_raw_fd() as u64),
         };
-        set_signals_blocked(!0);
+        set_signals_blocked(!(1 << (libc::SIGCHLD - 1)));
         // SAFETY: the stack is the child's alone, and the plan outlives it: this thread stands still until it has executed.
         let pid = unsafe { clone3(&args, &plan) };
         set_signals_blocked(0);
