@@ -50,7 +50,7 @@ impl<'a> Image<'a> {
     }
 
     pub(super) fn argv(&self) -> Vec<*const c_char> {
-        pointers(self.argv.iter())
+        pointers(self.argv.starts.len(), self.argv.iter())
     }
 
     /// Those of the host's variables that the command neither sets nor removes; then those that it sets.
@@ -62,7 +62,8 @@ impl<'a> Image<'a> {
             })
         };
         let host = self.host_env.iter().filter(|line| !is_named(line));
-        pointers(host.chain(self.env.iter()))
+        let most = self.host_env.starts.len() + self.env.starts.len();
+        pointers(most, host.chain(self.env.iter()))
     }
 }
 
@@ -99,9 +100,11 @@ impl Strings {
 }
 
 /// Pointers to the strings, and a null pointer at the end.
-fn pointers<'a>(strings: impl Iterator<Item = &'a [u8]>) -> Vec<*const c_char> {
-    let pointers = strings.map(|string| string.as_ptr().cast());
-    pointers.chain([ptr::null()]).collect()
+fn pointers<'a>(most: usize, strings: impl Iterator<Item = &'a [u8]>) -> Vec<*const c_char> {
+    let mut pointers = Vec::with_capacity(most + 1);
+    pointers.extend(strings.map(|string| string.as_ptr().cast()));
+    pointers.push(ptr::null());
+    pointers
 }
 
 fn string(text: &OsStr) -> io::Result<CString> {
