@@ -102,10 +102,9 @@ impl Cloner {
         entry: &mut Option<Entry>,
     ) -> Result<Spawned, Refusal> {
         let image = Image::new(launch, &self.host_env)?;
-        let ignored = self.ignored.mask();
         let mut workspace = self.workspace()?;
         let spawned = self.dumpable(launch, || {
-            workspace.spawn(launch, &image, ignored, cgroup, entry)
+            workspace.spawn(launch, &image, &self.ignored, cgroup, entry)
         });
         if workspace.restore(self.null.as_fd()).is_ok() {
             self.keep(workspace);
@@ -116,10 +115,20 @@ impl Cloner {
         spawned
     }
 
-    /// Whether a child can be born in these cgroups: by trying to, with a program that does not exist.
+    /// Whether a child can be born in these cgroups.
     pub(super) fn probe(&self, cgroups: &Arc<PoolCgroup>) -> Result<(), String> {
         let failed = |error: io::Error| format!("no child can be born in one: {error}");
         let cgroup = cgroups.slot().map_err(failed)?;
+        match self.try_directory(Some(cgroup)) {
+            Err(Refusal::Failed(fault)) if fault.step == Step::Exec => Ok(()),
+            Err(Refusal::Failed(fault)) => Err(failed(fault.error)),
+            Err(Refusal::Refused(error)) => Err(failed(error)),
+            Ok(_) => Err("a directory was executed".to_owned()),
+        }
+    }
+
+    /// All of a start, but for a program.
+    fn try_directory(&self, cgroup: Option<Arc<SlotCgroup>>) -> Result<Spawned, Refusal> {
         let launch = Launch {
             program: Path::new("/"),
             args: &[],
@@ -130,12 +139,7 @@ impl Cloner {
             identity: &Identity::default(),
             streams: [Stdio::Null, Stdio::Null, Stdio::Null],
         };
-        match self.spawn(&launch, Some(cgroup), &mut None) {
-            Err(Refusal::Failed(fault)) if fault.step == Step::Exec => Ok(()),
-            Err(Refusal::Failed(fault)) => Err(failed(fault.error)),
-            Err(Refusal::Refused(error)) => Err(failed(error)),
-            Ok(_) => Err("a directory was executed".to_owned()),
-        }
+        self.spawn(&launch, cgroup, &mut None)
     }
 
     /// A process that becomes another user may not be dumped or traced any more. That is a property of its memory, which
@@ -196,7 +200,7 @@ impl Workspace {
         &mut self,
         launch: &Launch<'_>,
         image: &Image<'_>,
-        ignored: u64,
+        ignored: &Ignored,
         cgroup: Option<Arc<SlotCgroup>>,
         entry: &mut Option<Entry>,
     ) -> Result<Spawned, Refusal> {
@@ -245,7 +249,8 @@ impl Workspace {
             close_from: highest + 1,
             streams,
             grouping,
-            ignored,
+            // As late as can be.
+            ignored: ignored.mask(),
             terminal: grouping == Grouping::Session
                 && matches!(launch.streams[1], Stdio::Pty { .. }),
             limits: limits.as_ptr(),
@@ -332,6 +337,9 @@ impl std::fmt::Debug for Workspace {
 
 #[cfg(test)]
 mod tests {
+    use std::mem::MaybeUninit;
+    use std::ptr;
+
     use super::*;
 
     /// How often it was tried, and what came of it, if so many tries fail like this.
@@ -347,6 +355,30 @@ mod tests {
             }
         });
         (tries, result.is_ok())
+    }
+
+    /// Private, because no test outside may change the mask of a thread.
+    #[test]
+    fn a_host_that_blocks_sigchld_loses_none() {
+        let (mut only, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        // SAFETY: room for a set, which is emptied.
+        unsafe { libc::sigemptyset(only.as_mut_ptr()) };
+        // SAFETY: a set, and a signal.
+        unsafe { libc::sigaddset(only.as_mut_ptr(), libc::SIGCHLD) };
+        // SAFETY: a set, and room for another.
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, only.as_ptr(), before.as_mut_ptr()) };
+        // SAFETY: this thread has just blocked it.
+        unsafe { libc::raise(libc::SIGCHLD) };
+        let started = Cloner::new().expect("a null device").try_directory(None);
+        assert!(started.is_err(), "a directory was executed");
+        let mut pending = MaybeUninit::uninit();
+        // SAFETY: room for a set.
+        unsafe { libc::sigpending(pending.as_mut_ptr()) };
+        // SAFETY: filled in.
+        let is_pending = unsafe { libc::sigismember(pending.as_ptr(), libc::SIGCHLD) };
+        // SAFETY: the set from before.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+        assert_eq!(is_pending, 1);
     }
 
     /// Private, because nothing outside knows when the first try has failed.

@@ -64,6 +64,7 @@ impl Host {
             .expect("it starts");
         let mut output = BufReader::new(process.stdout.take().expect("piped"));
         let (mut tree, mut escapee, mut guardian) = (Vec::new(), None, None);
+        let mut told = Vec::new();
         let containment = loop {
             let line = line(&mut output);
             tree.extend(parse_after(&line, "pid"));
@@ -72,12 +73,13 @@ impl Host {
             if let Some(containment) = line.strip_prefix("ready ") {
                 break containment.trim().to_owned();
             }
+            told.push(line);
         };
         Self {
             process,
             output,
             tree,
-            escapee: escapee.expect("it was told"),
+            escapee: escapee.unwrap_or_else(|| panic!("no escapee in {told:?}")),
             guardian,
             containment,
         }

@@ -1,21 +1,23 @@
 //! The host's variables, as a program takes them.
 //!
-//! std hands each out as two strings of their own, which for 35 variables takes a start some 8 of its 90 µs. So what was
-//! read once is used again while nothing can have changed: as long as the C library's array is the one that the kernel has
-//! put on the first stack, with the pointers that it has put there. Whoever sets or removes a variable changes a pointer or
-//! moves the array, and from then on std is asked at each start.
+//! std hands each out as two strings of their own, which for 35 variables takes a start some 8 of its 90 µs. So the
+//! program is given the strings themselves as long as they are those that the kernel has put above the first stack, which
+//! are never freed, in the array that it has put there. Whoever sets or removes a variable changes a pointer of that
+//! array, or moves it, and from then on std is asked at each start.
 
-use std::borrow::Cow;
 use std::ffi::c_char;
 use std::io;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
 use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
 use super::image::Strings;
 use super::own_stat::{ENV_END, ENV_START, OwnStat, STACK_START};
 
 unsafe extern "C" {
-    static environ: *const *const c_char;
+    /// The C library's. It changes it under a lock of its own, and others without: so each word is read as a whole.
+    static environ: AtomicPtr<*const c_char>;
 }
 
 #[derive(Debug)]
@@ -25,73 +27,115 @@ pub(super) struct HostEnv(Option<Original>);
 #[derive(Debug)]
 struct Original {
     array: usize,
-    /// What is in the array. They are compared, and never followed.
-    pointers: Vec<usize>,
-    lines: Strings,
+    variables: Vec<Variable>,
+}
+
+#[derive(Debug)]
+pub(super) struct Variable {
+    /// Where its line is.
+    pointer: usize,
+    /// `None` for a line that is none.
+    name: Option<Vec<u8>>,
+}
+
+/// Those that the host has now.
+pub(super) enum Current<'a> {
+    Original(&'a [Variable]),
+    Asked(Strings),
 }
 
 impl HostEnv {
     pub(super) fn new() -> Self {
-        Self(Original::read())
+        Self(Original::find())
     }
 
-    /// Those that the host has now, each with its value behind a `=`.
-    pub(super) fn current(&self) -> io::Result<Cow<'_, Strings>> {
+    pub(super) fn current(&self) -> io::Result<Current<'_>> {
         match &self.0 {
-            Some(original) if original.is_current() => Ok(Cow::Borrowed(&original.lines)),
-            _ => lines().map(Cow::Owned),
+            Some(original) if original.is_current() => Ok(Current::Original(&original.variables)),
+            _ => ask().map(Current::Asked),
         }
+    }
+}
+
+impl Current<'_> {
+    pub(super) fn none() -> Self {
+        Self::Asked(Strings::default())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Original(variables) => variables.len(),
+            Self::Asked(lines) => lines.len(),
+        }
+    }
+
+    /// To a line each, of which the name is wanted.
+    pub(super) fn pointers(
+        &self,
+        is_wanted: impl Fn(&[u8]) -> bool,
+    ) -> impl Iterator<Item = *const c_char> {
+        let (original, asked) = match self {
+            Self::Original(variables) => (Some(variables.iter()), None),
+            Self::Asked(lines) => (None, Some(lines.iter())),
+        };
+        let original = original.into_iter().flatten().filter_map(|variable| {
+            let pointer = ptr::with_exposed_provenance(variable.pointer);
+            Some((variable.name.as_deref()?, pointer))
+        });
+        let asked = asked.into_iter().flatten();
+        let asked = asked.filter_map(|line| Some((name(line)?, line.as_ptr().cast())));
+        let all = original.chain(asked);
+        all.filter_map(move |(name, pointer)| is_wanted(name).then_some(pointer))
     }
 }
 
 impl Original {
     /// `None` if they are not the ones any more, or the kernel does not tell.
-    fn read() -> Option<Self> {
+    fn find() -> Option<Self> {
         let stat = OwnStat::open()?;
         let address = |field| usize::try_from(stat.field(field)?).ok();
-        let (env_start, env_end) = (address(ENV_START)?, address(ENV_END)?);
-        let stack = address(STACK_START)?..env_start;
+        let lines = address(ENV_START)?..address(ENV_END)?;
+        let stack = address(STACK_START)?..lines.start;
         let array = array();
-        let mut pointers = Vec::new();
+        let mut variables = Vec::new();
         loop {
-            let place = array.checked_add(pointers.len() * size_of::<usize>())?;
-            if !stack.contains(&place) {
+            let place = array.checked_add(variables.len() * size_of::<usize>())?;
+            if !stack.contains(&place) || place % size_of::<usize>() != 0 {
                 return None;
             }
-            // SAFETY: within the first stack, above all of its frames: it is there as long as the process.
-            let pointer = unsafe { read(place) };
+            // SAFETY: a word above all frames of the first stack, which is there as long as the process.
+            let pointer = unsafe { word(place) };
             if pointer == 0 {
                 break;
             }
-            if !(env_start..env_end).contains(&pointer) {
+            if !lines.contains(&pointer) {
                 return None;
             }
-            pointers.push(pointer);
+            // SAFETY: within the lines, which lie above the same stack.
+            let line = unsafe { line(pointer..lines.end) };
+            variables.push(Variable {
+                pointer,
+                name: name(&line).map(<[u8]>::to_vec),
+            });
         }
-        let lines = lines().ok()?;
-        let original = Self {
-            array,
-            pointers,
-            lines,
-        };
+        let original = Self { array, variables };
         // None was changed meanwhile.
         original.is_current().then_some(original)
     }
 
     fn is_current(&self) -> bool {
-        let array = array();
-        let mut pointers = self.pointers.iter().chain([&0]).enumerate();
-        array == self.array
-            && pointers.all(|(at, pointer)| {
-                // SAFETY: one of the places that were seen to lie within the first stack, which is never freed.
-                let current = unsafe { read(array + at * size_of::<usize>()) };
-                current == *pointer
+        let pointers = self.variables.iter().map(|variable| variable.pointer);
+        let mut words = pointers.chain([0]).enumerate();
+        array() == self.array
+            && words.all(|(at, pointer)| {
+                // SAFETY: one of the places that were seen to lie within the first stack.
+                let current = unsafe { word(self.array + at * size_of::<usize>()) };
+                current == pointer
             })
     }
 }
 
-/// Asks std.
-fn lines() -> io::Result<Strings> {
+fn ask() -> io::Result<Strings> {
     let mut lines = Strings::default();
     for (name, value) in std::env::vars_os() {
         lines.push(&[name.as_bytes(), b"=", value.as_bytes()])?;
@@ -99,39 +143,71 @@ fn lines() -> io::Result<Strings> {
     Ok(lines)
 }
 
-/// Where the array is by now.
-fn array() -> usize {
-    // SAFETY: one word, which is always there. Whoever changes it meanwhile leaves one or the other.
-    unsafe { ptr::read_volatile(&raw const environ) }.addr()
+/// What is before the `=`, which may be the first byte of a name. As std reads it.
+fn name(line: &[u8]) -> Option<&[u8]> {
+    let (_, rest) = line.split_first()?;
+    let length = rest.iter().position(|byte| *byte == b'=')? + 1;
+    line.get(..length)
 }
 
-/// One word, which others may write at this moment: volatile, so that it is read once, and as it is.
-unsafe fn read(place: usize) -> usize {
+/// Where the array is by now.
+fn array() -> usize {
+    // SAFETY: a word that is always there, and is read as a whole.
+    let array = unsafe { &environ }.load(Ordering::Relaxed);
+    array.expose_provenance()
+}
+
+/// # Safety
+/// The place is aligned, and is memory of this process as long as it lives. Others may write to it.
+unsafe fn word(place: usize) -> usize {
+    let place = ptr::with_exposed_provenance_mut(place);
     // SAFETY: the caller's promise.
-    unsafe { ptr::read_volatile(ptr::with_exposed_provenance(place)) }
+    unsafe { AtomicUsize::from_ptr(place) }.load(Ordering::Relaxed)
+}
+
+/// Up to its NUL, or the end.
+///
+/// # Safety
+/// All of it is memory of this process as long as it lives. Others may write to it.
+unsafe fn line(places: Range<usize>) -> Vec<u8> {
+    let bytes = places.map(|place| {
+        let place = ptr::with_exposed_provenance_mut(place);
+        // SAFETY: the caller's promise.
+        unsafe { AtomicU8::from_ptr(place) }.load(Ordering::Relaxed)
+    });
+    bytes.take_while(|byte| *byte != 0).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::CStr;
     use std::process::Command;
 
     use super::*;
 
-    fn has(env: &HostEnv, line: &str) -> bool {
+    /// All that a program would be given.
+    fn lines(env: &HostEnv) -> Vec<Vec<u8>> {
         let current = env.current().expect("no NUL");
-        current
-            .iter()
-            .any(|other| other.strip_suffix(b"\0") == Some(line.as_bytes()))
+        let lines = current.pointers(|_| true).map(|line| {
+            // SAFETY: a string that ends in a NUL, and lives as long as what is current.
+            unsafe { CStr::from_ptr(line) }.to_bytes().to_vec()
+        });
+        lines.collect()
+    }
+
+    fn has(env: &HostEnv, line: &str) -> bool {
+        lines(env).iter().any(|other| other == line.as_bytes())
     }
 
     /// Private, since no program may change its variables while it has other threads, as hosts have.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a process of its own")]
-    fn what_is_set_and_removed_later_is_seen() {
+    fn what_is_changed_later_is_seen() {
         let output = Command::new(std::env::current_exe().expect("this program"))
             .args(["--exact", "--ignored", "--nocapture"])
             .arg("sys::linux::host_env::tests::changes_are_seen")
             .env("GIVEN", "1")
+            .env("SECRET", "abc")
             .output()
             .expect("it starts");
         let text = String::from_utf8_lossy(&output.stdout);
@@ -147,7 +223,14 @@ mod tests {
         };
         let env = HostEnv::new();
         assert!(env.0.as_ref().is_some_and(Original::is_current));
-        assert!(has(&env, "GIVEN=1"));
+        assert!(has(&env, "GIVEN=1") && has(&env, "SECRET=abc"));
+        // Wiped where it stands, as C does it.
+        // SAFETY: a name that ends in a NUL.
+        let secret = unsafe { libc::getenv(c"SECRET".as_ptr()) };
+        // SAFETY: the value, which has three bytes.
+        unsafe { libc::memset(secret.cast(), b'x'.into(), 3) };
+        assert!(env.0.as_ref().is_some_and(Original::is_current));
+        assert!(has(&env, "SECRET=xxx") && !has(&env, "SECRET=abc"));
         set("2");
         assert!(has(&env, "GIVEN=2") && !has(&env, "GIVEN=1"));
         // SAFETY: as above.
@@ -160,11 +243,24 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_lost() {
+    fn nothing_is_lost_and_nothing_is_given_that_is_not_wanted() {
         let env = HostEnv::new();
-        let asked = lines().expect("no NUL");
-        let current = env.current().expect("no NUL");
-        assert!(current.iter().eq(asked.iter()));
-        assert!(current.iter().any(|line| line.starts_with(b"PATH=")));
+        assert!(env.0.is_some(), "nobody has changed them here");
+        let asked = HostEnv(None);
+        assert_eq!(lines(&env), lines(&asked));
+        for env in [env, asked] {
+            let current = env.current().expect("no NUL");
+            let all = current.pointers(|_| true).count();
+            assert_eq!(current.pointers(|name| name != b"PATH").count(), all - 1);
+            assert_eq!(current.pointers(|name| name == b"PAT").count(), 0);
+        }
+    }
+
+    #[test]
+    fn a_name_ends_where_std_ends_it() {
+        assert_eq!(name(b"A=1=2"), Some(&b"A"[..]));
+        assert_eq!(name(b"=C:=C:/"), Some(&b"=C:"[..]));
+        assert_eq!(name(b"no variable"), None);
+        assert_eq!(name(b""), None);
     }
 }

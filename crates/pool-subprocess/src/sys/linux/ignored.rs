@@ -20,7 +20,8 @@ pub(super) struct Ignored {
 impl Ignored {
     pub(super) fn new() -> Self {
         // There are kernels that tell zero whatever is ignored. Rust's runtime ignores SIGPIPE, so that they show.
-        let tells = |stat: &OwnStat| stat.field(IGNORED) == Some(ask(STANDARD));
+        let asked = ask(STANDARD);
+        let tells = |stat: &OwnStat| asked != 0 && stat.field(IGNORED) == Some(asked);
         Self {
             stat: OwnStat::open().filter(tells),
             real_time: ask(REAL_TIME),
@@ -45,15 +46,25 @@ mod tests {
 
     /// Private, because whatever way is taken, a child looks the same.
     #[test]
-    fn both_ways_tell_the_same() {
-        let ignored = Ignored::new();
-        assert!(ignored.stat.is_some());
+    fn both_ways_tell_the_same_also_of_a_change() {
+        let read = Ignored::new();
+        assert!(read.stat.is_some());
         let asked = Ignored {
             stat: None,
-            real_time: ignored.real_time,
+            real_time: read.real_time,
         };
-        assert_eq!(ignored.mask(), asked.mask());
         // Rust ignores SIGPIPE in every program.
-        assert_eq!(ignored.mask() & bit(13), bit(13));
+        let before = read.mask();
+        assert_eq!(before & bit(13), bit(13));
+        assert_eq!(asked.mask(), before);
+        let (signal, mask) = (libc::SIGURG, bit(libc::SIGURG as usize));
+        assert_eq!(before & mask, 0);
+        // SAFETY: nobody sends it, and it would be dropped before as well.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+        let meanwhile = (read.mask(), asked.mask());
+        // SAFETY: as above.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        assert_eq!(meanwhile, (before | mask, before | mask));
+        assert_eq!((read.mask(), asked.mask()), (before, before));
     }
 }

@@ -1,28 +1,27 @@
 //! What execve wants: strings that end in a NUL, and arrays of pointers to them. Built before the clone, because the
 //! child may take no memory.
 
-use std::borrow::Cow;
 use std::ffi::{CString, OsStr, OsString, c_char};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 
-use super::host_env::HostEnv;
+use super::host_env::{Current, HostEnv};
 use crate::sys::Launch;
 
 /// The strings of one launch.
 pub(super) struct Image<'a> {
     pub(super) program: CString,
     pub(super) dir: Option<CString>,
-    argv: Strings,
-    /// The host's variables, and those that the command sets.
-    host_env: Cow<'a, Strings>,
+    args: Strings,
+    host_env: Current<'a>,
+    /// The variables that the command sets.
     env: Strings,
 }
 
 /// Strings one behind the other, and where each begins.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Strings {
     bytes: Vec<u8>,
     starts: Vec<usize>,
@@ -31,17 +30,17 @@ pub(super) struct Strings {
 impl<'a> Image<'a> {
     pub(super) fn new(launch: &Launch<'_>, host_env: &'a HostEnv) -> io::Result<Self> {
         let program = launch.program.as_os_str();
-        let mut argv = Strings::default();
-        argv.push(&[program.as_bytes()])?;
+        let mut args = Strings::default();
+        args.push(&[program.as_bytes()])?;
         for arg in launch.args {
-            argv.push(&[arg.as_bytes()])?;
+            args.push(&[arg.as_bytes()])?;
         }
         Ok(Self {
             program: string(program)?,
             dir: launch.dir.map(Path::as_os_str).map(string).transpose()?,
-            argv,
+            args,
             host_env: if launch.env_cleared {
-                Cow::Owned(Strings::default())
+                Current::none()
             } else {
                 host_env.current()?
             },
@@ -50,20 +49,20 @@ impl<'a> Image<'a> {
     }
 
     pub(super) fn argv(&self) -> Vec<*const c_char> {
-        pointers(self.argv.starts.len(), self.argv.iter())
+        let mut argv = Vec::with_capacity(self.args.len() + 1);
+        argv.extend(self.args.pointers());
+        argv.push(ptr::null());
+        argv
     }
 
     /// Those of the host's variables that the command neither sets nor removes; then those that it sets.
     pub(super) fn envp(&self, launch: &Launch<'_>) -> Vec<*const c_char> {
-        let is_named = |line: &[u8]| {
-            launch.env.iter().any(|(name, _)| {
-                let value = line.strip_prefix(name.as_bytes());
-                value.is_some_and(|value| value.starts_with(b"="))
-            })
-        };
-        let host = self.host_env.iter().filter(|line| !is_named(line));
-        let most = self.host_env.starts.len() + self.env.starts.len();
-        pointers(most, host.chain(self.env.iter()))
+        let is_left = |name: &[u8]| !launch.env.iter().any(|(other, _)| other.as_bytes() == name);
+        let mut envp = Vec::with_capacity(self.host_env.len() + self.env.len() + 1);
+        envp.extend(self.host_env.pointers(is_left));
+        envp.extend(self.env.pointers());
+        envp.push(ptr::null());
+        envp
     }
 }
 
@@ -90,6 +89,10 @@ impl Strings {
         Ok(())
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.starts.len()
+    }
+
     /// Each with its NUL.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.starts.iter().enumerate().map(|(at, start)| {
@@ -97,14 +100,10 @@ impl Strings {
             &self.bytes[*start..end.unwrap_or(self.bytes.len())]
         })
     }
-}
 
-/// Pointers to the strings, and a null pointer at the end.
-fn pointers<'a>(most: usize, strings: impl Iterator<Item = &'a [u8]>) -> Vec<*const c_char> {
-    let mut pointers = Vec::with_capacity(most + 1);
-    pointers.extend(strings.map(|string| string.as_ptr().cast()));
-    pointers.push(ptr::null());
-    pointers
+    fn pointers(&self) -> impl Iterator<Item = *const c_char> {
+        self.iter().map(|string| string.as_ptr().cast())
+    }
 }
 
 fn string(text: &OsStr) -> io::Result<CString> {

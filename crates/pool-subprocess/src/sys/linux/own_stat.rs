@@ -1,12 +1,17 @@
 //! What `/proc` tells of this process in one line.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::path::Path;
 
 use rustix::io::pread;
 
 /// Opened once; each read tells what is so at that moment.
 #[derive(Debug)]
-pub(super) struct OwnStat(File);
+pub(super) struct OwnStat {
+    line: File,
+    /// Whose it is: a process that this one forks has it as well.
+    pid: u32,
+}
 
 /// The signals that are ignored, as a mask of the standard ones.
 pub(super) const IGNORED: usize = 33;
@@ -17,14 +22,25 @@ pub(super) const ENV_START: usize = 50;
 pub(super) const ENV_END: usize = 51;
 
 impl OwnStat {
+    /// The line of the first thread, which tells the same of what is asked here: for that of the process, the kernel goes
+    /// through all threads.
     pub(super) fn open() -> Option<Self> {
-        File::open("/proc/self/stat").ok().map(Self)
+        // By the numbers of whoever has mounted it.
+        let own = fs::read_link("/proc/self").ok()?;
+        let line = Path::new("/proc/self/task").join(own).join("stat");
+        Some(Self {
+            line: File::open(line).ok()?,
+            pid: std::process::id(),
+        })
     }
 
     /// A field, by the number that the system's manual gives it.
     pub(super) fn field(&self, number: usize) -> Option<u64> {
+        if std::process::id() != self.pid {
+            return None;
+        }
         let mut line = [0; 1024];
-        let length = pread(&self.0, &mut line, 0).ok()?;
+        let length = pread(&self.line, &mut line, 0).ok()?;
         parse(&line[..length], number)
     }
 }
@@ -51,5 +67,16 @@ mod tests {
         assert_eq!(parse(line.as_bytes(), 53), None);
         assert_eq!(parse(b"1 (cut) S 4 5", IGNORED), None);
         assert_eq!(parse(b"", IGNORED), None);
+    }
+
+    #[test]
+    fn the_line_of_another_process_tells_nothing() {
+        let own = OwnStat::open().expect("/proc is there");
+        assert!(own.field(IGNORED).is_some());
+        let inherited = OwnStat {
+            line: own.line,
+            pid: std::process::id() + 1,
+        };
+        assert_eq!(inherited.field(IGNORED), None);
     }
 }

@@ -2,15 +2,16 @@
 //!
 //! The rules of the window, and what tests them, are in `sys/UNSAFE.md`. In short: system calls without a library in
 //! between, no memory taken, nothing that can panic, no thread-local; the thread that cloned stands still, and
-//! its signals are blocked, until the child has executed its program or exited.
+//! its signals but SIGCHLD are blocked, until the child has executed its program or exited.
 
 use std::arch::asm;
 use std::ffi::{c_char, c_int};
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::sys::Step;
@@ -131,7 +132,7 @@ const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 /// The child is born in the cgroup that is named. As above; Linux 5.7.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// Not blocked: where nobody handles it, it is dropped when another child exits, but a blocked signal is kept, for whichever
+/// Left as it is: where nobody handles it, it is dropped when another child exits, but a blocked signal is kept, for whichever
 /// thread has not blocked it, and wakes that for nothing. With 16 children at a time that was a sixth of the time that a
 /// start takes.
 const SIGCHLD: u64 = bit(libc::SIGCHLD as usize);
@@ -153,11 +154,11 @@ pub(super) fn start(plan: &Plan, stack: &mut Stack) -> Result<Born, Failure> {
         set_tid_size: 0,
         cgroup: plan.cgroup.unwrap_or_default() as u64,
     };
-    let before = set_signals_blocked(!SIGCHLD);
+    let before = change_mask(libc::SIG_BLOCK, !SIGCHLD);
     // SAFETY: the plan and all that it points to outlive the child's use of them, since this thread stands still until
-    // then; the stack is the child's alone; signals are blocked.
+    // then; the stack is the child's alone; it has no handlers that could run in this memory.
     let result = unsafe { clone3(&args, plan) };
-    set_signals_blocked(before);
+    change_mask(libc::SIG_SETMASK, before);
     let positive = c_int::try_from(result).ok().filter(|pid| *pid > 0);
     let Some(pid) = positive.and_then(Pid::from_raw) else {
         return Err(Failure::of_call(errno(result)));
@@ -174,8 +175,8 @@ pub(super) fn start(plan: &Plan, stack: &mut Stack) -> Result<Born, Failure> {
         // SAFETY: points to a line of the size that is named.
         let _ = unsafe { call(libc::SYS_pwrite64, [plan.table as usize, blank, ENTRY, at]) };
     }
-    // It has exited, so this does not wait. It is ours, and told nobody of its end.
-    let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
+    // It exits at this moment. It is ours, and whoever is told of its end, by SIGCHLD, knows nothing of it.
+    let _ = retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED));
     let errno = plan.errno.load(Ordering::Relaxed);
     let error = io::Error::from_raw_os_error(errno);
     Err(match step {
@@ -188,21 +189,16 @@ pub(super) fn start(plan: &Plan, stack: &mut Stack) -> Result<Born, Failure> {
     })
 }
 
-/// Sets this thread's signal mask, by the kernel's own numbers: libc would leave out those that it uses itself. Returns
+/// Changes this thread's signal mask, by the kernel's own numbers: libc would leave out those that it uses itself. Returns
 /// what it was.
-fn set_signals_blocked(mask: u64) -> u64 {
+fn change_mask(how: c_int, mask: u64) -> u64 {
     let mut before = 0_u64;
     let (new, old) = (
         ptr::from_ref(&mask) as usize,
         ptr::from_mut(&mut before) as usize,
     );
     // SAFETY: both point to a mask of the size that is named.
-    let _ = unsafe {
-        call(
-            libc::SYS_rt_sigprocmask,
-            [libc::SIG_SETMASK as usize, new, old, 8],
-        )
-    };
+    let _ = unsafe { call(libc::SYS_rt_sigprocmask, [how as usize, new, old, 8]) };
     before
 }
 
