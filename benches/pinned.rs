@@ -41,9 +41,13 @@ fn contest(flavor: Flavor, program: &Program) -> Contest {
         .contender(Alone(Calls::new(program.clone())))
         .against("the calls in C");
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-    let contest = contest
-        .contender(Alone(PromisedCalls::new(program.clone())))
-        .against("the promises' calls in C");
+    let contest = match PromisedCalls::new(program.clone()) {
+        Some(calls) => {
+            let name = pool_bench::Work::name(&calls).to_owned();
+            contest.contender(Alone(calls)).against(name)
+        }
+        None => contest,
+    };
     #[cfg(unix)]
     let contest = contest
         .contender(Alone(TokioStatus(program.clone())))

@@ -48,9 +48,11 @@ fn contest(flavor: Flavor, program: &Program) -> Contest {
         .most_rounds(ROUNDS);
     #[cfg(target_os = "linux")]
     let contest = contest.contender(Crowd::new(tasks, Calls::new(program.clone())));
-    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-    let contest = contest.contender(Crowd::new(tasks, PromisedCalls::new(program.clone())));
     let mut contest = contest;
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    if let Some(calls) = PromisedCalls::new(program.clone()) {
+        contest = contest.contender(Crowd::new(tasks, calls));
+    }
     if Elsewhere::is_here("xargs") {
         contest = contest.contender(xargs(path.clone()));
     }

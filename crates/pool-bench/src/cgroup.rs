@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Beside the host's. Removed on drop, if nothing lives in it.
+/// Below the host's. Removed on drop, if nothing lives in it.
 #[derive(Debug)]
 pub(crate) struct Cgroup(PathBuf);
 
@@ -11,13 +11,16 @@ impl Cgroup {
     /// `None` where none can be made.
     pub(crate) fn new() -> Option<Self> {
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
+        let own = own.lines().find_map(|line| line.strip_prefix("0::"))?;
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
         let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
-        let root = PathBuf::from(mount.split(' ').nth(4)?);
+        // What the mount shows, and where.
+        let mut fields = mount.split(' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        let below = Path::new(own).strip_prefix(root).ok()?;
         let dir = tempfile::Builder::new()
             .prefix("bench-")
-            .tempdir_in(root.join(own))
+            .tempdir_in(Path::new(point).join(below))
             .ok()?;
         // It is not removed as a directory is: its files cannot be.
         Some(Self(dir.keep()))

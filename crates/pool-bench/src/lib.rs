@@ -32,13 +32,13 @@ pub mod call;
 pub mod tree;
 #[cfg(target_os = "linux")]
 mod killed_host;
-#[cfg(target_os = "linux")]
-mod cgroup;
 mod host;
 mod elsewhere;
 mod pin;
 mod program;
 mod sys;
+#[cfg(target_os = "linux")]
+mod cgroup;
 
 pub use contender::{Contender, Lap};
 pub use contest::{Aspect, Contest, ContestError, Entry, Standings};

@@ -2,8 +2,6 @@
 
 #[cfg(target_os = "linux")]
 mod calls;
-#[cfg(target_os = "linux")]
-mod desks;
 mod limited;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod promises;
@@ -11,6 +9,8 @@ mod promises;
 mod session;
 mod through_pool;
 mod tokio_process;
+#[cfg(target_os = "linux")]
+mod workspaces;
 
 #[cfg(target_os = "linux")]
 pub use calls::Calls;

@@ -110,10 +110,10 @@ fn statics(source: &Source) -> Vec<(usize, String)> {
         return Vec::new();
     }
     let is_lifetime = |place: &Place<'_>| place.before.ends_with('\'');
-    // Without a value: a C library's, which is declared here and lives there.
+    // A C library's, which is declared here and lives there.
     let is_foreign = |place: &Place<'_>| {
-        let end = place.after.find(['=', ';', '{']);
-        end.is_some_and(|end| place.after[end..].starts_with(';'))
+        let block = place.before.rfind("extern").map(|at| &place.before[at..]);
+        block.is_some_and(|block| block.contains('{') && !block.contains('}'))
     };
     ["static", "thread_local"]
         .into_iter()
@@ -306,6 +306,8 @@ mod tests {
         let foreign = "crates/pool-subprocess/src/sys/linux.rs";
         let declaration = "unsafe extern \"C\" { static environ: *const c_char; }";
         assert_eq!(found(foreign, declaration), []);
+        let own = "unsafe extern \"C\" { fn f(); }\nstatic A: [u8; 4] = [0; 4];";
+        assert_eq!(found(foreign, own), one(2, "static"));
         assert_eq!(
             found("crates/pool-runtime/src/global.rs", "static A: u8 = 0;"),
             []

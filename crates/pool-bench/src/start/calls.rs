@@ -4,18 +4,28 @@ use std::ffi::CString;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::desks::Desks;
+use super::workspaces::Workspaces;
 use crate::program::Program;
 use crate::sys::linux::{self, Environment};
 use crate::work::Work;
 
 /// What a program in C would do that wants a session, a pidfd and null streams: clone without a copy of the host,
 /// setsid, execve, waitid. The least that a start can cost. Blocks its thread.
+///
+/// # Examples
+/// ```
+/// use pool_bench::{Program, Work, start::Calls};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// Calls::new(Program::tiny()).once().await;
+/// # }
+/// ```
 pub struct Calls {
     path: CString,
     environment: Environment,
     null: File,
-    stacks: Desks<Vec<u128>>,
+    stacks: Workspaces<Vec<u128>>,
     _program: Program,
 }
 
@@ -35,7 +45,7 @@ impl Calls {
                 .write(true)
                 .open("/dev/null")
                 .expect("a null device"),
-            stacks: Desks::new(),
+            stacks: Workspaces::new(),
             _program: program,
         }
     }

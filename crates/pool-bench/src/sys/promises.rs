@@ -1,4 +1,4 @@
-//! A start by system calls alone, with all those that the pool's promises take.
+//! A start by system calls alone, with those that the pool's promises take.
 
 use std::arch::asm;
 use std::ffi::{CStr, c_char, c_int};
@@ -27,9 +27,16 @@ pub(crate) struct Promises {
     epoll: OwnedFd,
     null: File,
     stack: Vec<u128>,
-    /// Its directory, and what tells whether something lives in it.
-    cgroup: Option<(File, File)>,
-    _cgroup: Option<Cgroup>,
+    birthplace: Option<Birthplace>,
+}
+
+/// Where a child is born.
+struct Birthplace {
+    dir: File,
+    /// Tells whether something lives in it.
+    events: File,
+    /// Removed after the files are closed.
+    _cgroup: Cgroup,
 }
 
 /// What the child is to do.
@@ -40,6 +47,8 @@ struct Plan<'a> {
     null: c_int,
     table: c_int,
     close_from: c_int,
+    /// Signals that it is to reset, as a mask.
+    ignored: u64,
 }
 
 /// As the kernel declares it.
@@ -65,11 +74,6 @@ const CLOSE_RANGE_UNSHARE: usize = 2;
 
 impl Promises {
     pub(crate) fn new() -> io::Result<Self> {
-        let cgroup = Cgroup::new();
-        let open = |cgroup: &Cgroup| -> io::Result<_> {
-            let events = File::open(cgroup.dir().join("cgroup.events"))?;
-            Ok((File::open(cgroup.dir())?, events))
-        };
         let table = rustix::fs::memfd_create("table", MemfdFlags::CLOEXEC)?;
         rustix::io::pwrite(&table, &LINE, 0)?;
         Ok(Self {
@@ -78,21 +82,24 @@ impl Promises {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             null: File::options().read(true).write(true).open("/dev/null")?,
             stack: vec![0; 1024],
-            cgroup: cgroup.as_ref().map(open).transpose()?,
-            _cgroup: cgroup,
+            birthplace: Cgroup::new().map(Birthplace::open).transpose()?,
         })
     }
 
-    /// Clones into a cgroup, with all signals blocked and none ignored; in the child, a session, a line in the table, a
-    /// table of descriptors with the streams in it and no more, and the program; then waits for its end by epoll, sees that
-    /// nothing is left, kills what may have left the cgroup, reaps the child, and asks what it used.
+    pub(crate) fn has_cgroup(&self) -> bool {
+        self.birthplace.is_some()
+    }
+
+    /// Clones into a cgroup, with signals blocked; in the child, a session, a line in the table, a table of descriptors with
+    /// the streams in it and no more, no signal ignored or blocked, and the program; then waits for its end by epoll, sees
+    /// that nothing is left, kills what may have left the cgroup, reaps the child, asks what it used, and whether what it
+    /// has left would come to this process.
     pub(crate) fn start_and_wait(
         &mut self,
         program: &CStr,
         environment: &Environment,
     ) -> io::Result<WaitIdStatus> {
-        let mut line = [0; 1024];
-        rustix::io::pread(&self.stat, &mut line, 0)?;
+        let ignored = self.ignored()?;
         let envp = environment.pointers();
         let null = self.null.as_raw_fd();
         let table = self.table.as_raw_fd();
@@ -103,10 +110,11 @@ impl Promises {
             null,
             table,
             close_from: null.max(table) + 1,
+            ignored,
         };
         let mut pidfd: c_int = -1;
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::CLONE_FILES;
-        let cgroup = self.cgroup.as_ref();
+        let cgroup = self.birthplace.as_ref();
         let args = CloneArgs {
             flags: flags as u64 | CLONE_CLEAR_SIGHAND | cgroup.map_or(0, |_| CLONE_INTO_CGROUP),
             pidfd: ptr::from_mut(&mut pidfd) as u64,
@@ -118,12 +126,12 @@ impl Promises {
             tls: 0,
             set_tid: 0,
             set_tid_size: 0,
-            cgroup: cgroup.map_or(0, |(dir, _)| dir.as_raw_fd() as u64),
+            cgroup: cgroup.map_or(0, |cgroup| cgroup.dir.as_raw_fd() as u64),
         };
-        set_signals_blocked(!(1 << (libc::SIGCHLD - 1)));
+        let before = set_signals_blocked(!bit(libc::SIGCHLD));
         // SAFETY: the stack is the child's alone, and the plan outlives it: this thread stands still until it has executed.
         let pid = unsafe { clone3(&args, &plan) };
-        set_signals_blocked(0);
+        set_signals_blocked(before);
         let pid = c_int::try_from(pid).map_err(io::Error::other)?;
         if pid < 0 {
             return Err(io::Error::from_raw_os_error(-pid));
@@ -131,6 +139,17 @@ impl Promises {
         // SAFETY: the kernel has just opened it for us.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
         self.wait(pid, &pidfd)
+    }
+
+    /// The standard ones, from the 33rd field.
+    fn ignored(&self) -> io::Result<u64> {
+        let mut line = [0; 1024];
+        let length = rustix::io::pread(&self.stat, &mut line, 0)?;
+        let name_end = line[..length].iter().rposition(|byte| *byte == b')');
+        let fields = name_end.and_then(|end| std::str::from_utf8(&line[end + 1..length]).ok());
+        let field = fields.and_then(|fields| fields.split_ascii_whitespace().nth(33 - 3));
+        let mask = field.and_then(|field| field.parse().ok());
+        mask.ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     fn wait(&self, pid: c_int, pidfd: &OwnedFd) -> io::Result<WaitIdStatus> {
@@ -147,7 +166,7 @@ impl Promises {
                 break status;
             }
         };
-        if let Some((_, events)) = &self.cgroup {
+        if let Some(Birthplace { events, .. }) = &self.birthplace {
             rustix::io::pread(events, &mut [0; 64], 0)?;
         }
         // SAFETY: the group of a child that is not yet reaped.
@@ -158,19 +177,41 @@ impl Promises {
         unsafe { libc::wait4(pid, ptr::null_mut(), 0, usage.as_mut_ptr()) };
         // SAFETY: room for what is told of this process.
         unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
+        let _ = rustix::process::child_subreaper();
+        let _ = rustix::process::getpid();
         Ok(status)
     }
 }
 
-fn set_signals_blocked(mask: u64) {
-    let mask = ptr::from_ref(&mask) as usize;
-    // SAFETY: points to a mask of the size that is named.
+impl Birthplace {
+    fn open(cgroup: Cgroup) -> io::Result<Self> {
+        Ok(Self {
+            dir: File::open(cgroup.dir())?,
+            events: File::open(cgroup.dir().join("cgroup.events"))?,
+            _cgroup: cgroup,
+        })
+    }
+}
+
+/// Returns what it was.
+fn set_signals_blocked(mask: u64) -> u64 {
+    let mut before = 0_u64;
+    let (new, old) = (
+        ptr::from_ref(&mask) as usize,
+        ptr::from_mut(&mut before) as usize,
+    );
+    // SAFETY: both point to a mask of the size that is named.
     unsafe {
         call(
             libc::SYS_rt_sigprocmask,
-            [libc::SIG_SETMASK as usize, mask, 0, 8],
+            [libc::SIG_SETMASK as usize, new, old, 8],
         )
     };
+    before
+}
+
+const fn bit(signal: c_int) -> u64 {
+    1 << (signal - 1)
 }
 
 /// The child's side: nothing but system calls, since it runs in the host's memory.
@@ -180,6 +221,16 @@ unsafe extern "C" fn child(plan: *const Plan<'_>) -> ! {
     let all = usize::MAX >> 32;
     let from = plan.close_from as usize;
     let none = 0_u64;
+    let default = [0_usize; 4];
+    let mut signal = 1;
+    while signal < 32 {
+        if plan.ignored & bit(signal) != 0 {
+            let new = default.as_ptr() as usize;
+            // SAFETY: points to a declaration of the kernel's size: the default, and nothing else.
+            unsafe { call(libc::SYS_rt_sigaction, [signal as usize, new, 0, 8]) };
+        }
+        signal += 1;
+    }
     let calls = [
         (libc::SYS_setsid, [0; 4]),
         (libc::SYS_getpid, [0; 4]),
@@ -212,9 +263,11 @@ unsafe extern "C" fn child(plan: *const Plan<'_>) -> ! {
         ),
     ];
     for (number, args) in calls {
-        // SAFETY: about this process only, whose table of descriptors is its own before it is changed; strings that end
-        // in a NUL, and arrays that end in a null pointer.
-        unsafe { call(number, args) };
+        // SAFETY: about this process only, whose table of descriptors is its own before it is changed, since nothing follows
+        // what fails; strings that end in a NUL, and arrays that end in a null pointer.
+        if unsafe { call(number, args) } < 0 {
+            break;
+        }
     }
     loop {
         // SAFETY: ends this process without the host's handlers.
