@@ -133,7 +133,7 @@ const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Left as it is: where nobody handles it, it is dropped when another child exits, but a blocked signal is kept, for whichever
-/// thread has not blocked it, and wakes that for nothing. With 16 children at a time that was a sixth of the time that a
+/// thread has not blocked it, and wakes that for nothing. With 16 children at a time that was a seventh of the time that a
 /// start takes.
 const SIGCHLD: u64 = bit(libc::SIGCHLD as usize);
 
