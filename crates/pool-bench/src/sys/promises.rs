@@ -1,4 +1,6 @@
 //! A start by system calls alone, with those that the pool's promises take.
+//!
+//! Written out once more, and not shared with the pool: what it is measured by must not change with it.
 
 use std::arch::asm;
 use std::ffi::{CStr, c_char, c_int};

@@ -132,9 +132,9 @@ const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 /// The child is born in the cgroup that is named. As above; Linux 5.7.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// Left as it is: where nobody handles it, it is dropped when another child exits, but a blocked signal is kept, for whichever
-/// thread has not blocked it, and wakes that for nothing. With 16 children at a time that was a seventh of the time that a
-/// start takes.
+/// Left as it is. Where nobody handles it, it is dropped when another child exits; but a blocked signal is kept, for
+/// whichever thread has not blocked it, and wakes that for nothing, which shows where many children come and go
+/// (`benches/throughput.rs`).
 const SIGCHLD: u64 = bit(libc::SIGCHLD as usize);
 
 /// Clones, and returns when the child has executed its program or has failed to. Nothing of the plan is used after that.
