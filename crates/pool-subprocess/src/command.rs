@@ -286,7 +286,8 @@ impl Command {
 
     /// A fresh directory as the working directory, in the system's directory for temporary files, for the child's user
     /// alone. It is removed with all that is in it when the child's tree is gone, before the run has ended, unless that takes
-    /// more than 10 s.
+    /// more than 10 s. What is in its way and passes, as descriptors that are used up or somebody who still writes
+    /// there, is waited for, at most for a minute.
     ///
     /// A host that is killed leaves it behind.
     pub fn scratch_dir(mut self) -> Self {

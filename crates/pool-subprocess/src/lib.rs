@@ -30,6 +30,7 @@ mod command;
 mod environment;
 mod identity;
 mod pool;
+mod private_dir;
 mod acquire;
 mod drain;
 mod run;

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tempfile::TempDir;
-
 use crate::errand::Errand;
 use crate::error::SpawnError;
 use crate::identity::Identity;
+use crate::private_dir::PrivateDir;
 use crate::sys;
 
 /// What a command wants.
@@ -20,14 +19,14 @@ pub(crate) struct Scratch {
 /// The directory of a child that runs.
 #[derive(Debug)]
 pub(crate) struct ScratchDir {
-    dir: TempDir,
+    dir: PrivateDir,
     keep_on_failure: bool,
 }
 
 impl Scratch {
     /// In the system's directory for temporary files, for nobody but the child's user.
     pub(crate) fn make(self, identity: &Identity) -> Result<ScratchDir, SpawnError> {
-        let owned = sys::private_dir(tempfile::Builder::new().prefix("pool-")).and_then(|dir| {
+        let owned = PrivateDir::make("pool-").and_then(|dir| {
             sys::give_to(dir.path(), identity)?;
             Ok(dir)
         });
@@ -54,11 +53,12 @@ impl ScratchDir {
             return (Some(self.dir.keep()), None);
         }
         let path = self.dir.path().to_owned();
-        match Errand::start("pool-scratch", move || self.dir.close()) {
+        match Errand::start("pool-scratch", move || self.dir.remove()) {
             Ok(removal) => (None, Some(removal)),
-            // There are no threads any more, and the directory was given to one: it is gone already, by its drop.
+            // There are no threads any more, and the directory was given to one: it was removed by its drop, if it could be.
             Err(error) => {
-                tracing::warn!(dir = %path.display(), %error, "removed a scratch directory in place");
+                let stays = path.exists();
+                tracing::warn!(dir = %path.display(), %error, stays, "removed a scratch directory in place");
                 (None, None)
             }
         }

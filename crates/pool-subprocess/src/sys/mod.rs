@@ -17,6 +17,7 @@
 //! | [`is_executable`] | mode bits | – |
 //! | [`private_dir`], [`give_to`] | mode 0700, chown | – |
 //! | [`exhausted`] | EAGAIN, EMFILE, ENFILE, ENOMEM | memory |
+//! | [`is_in_use`] | EBUSY, ENOTEMPTY | the same, sharing violation, access denied |
 //! | [`need_tokio_io`] | panics in a runtime without I/O | nothing: no tokio I/O is used |
 
 #[cfg(all(
@@ -53,7 +54,7 @@ pub(crate) use unix::{
 #[cfg(unix)]
 pub(crate) use unix::{
     Enclosure, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains, Source,
-    Watches, exhausted, give_to, is_executable, need_tokio_io, private_dir, wait,
+    Watches, exhausted, give_to, is_executable, is_in_use, need_tokio_io, private_dir, wait,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use unix::{Escapee, become_subreaper, escapees, strays};
@@ -65,7 +66,7 @@ pub(crate) use windows::{
 #[cfg(windows)]
 pub(crate) use windows::{
     Enclosure, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains, Source,
-    Watches, exhausted, give_to, is_executable, need_tokio_io, private_dir, wait,
+    Watches, exhausted, give_to, is_executable, is_in_use, need_tokio_io, private_dir, wait,
 };
 
 /// What was found of a tree whose child is dead, after a kill.

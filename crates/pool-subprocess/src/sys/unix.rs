@@ -158,6 +158,12 @@ pub(crate) fn private_dir(builder: &mut tempfile::Builder<'_, '_>) -> io::Result
     builder.permissions(Permissions::from_mode(0o700)).tempdir()
 }
 
+/// Whether a directory could not be removed because somebody is still in it.
+pub(crate) fn is_in_use(error: &io::Error) -> bool {
+    use io::ErrorKind::{DirectoryNotEmpty, ResourceBusy};
+    matches!(error.kind(), DirectoryNotEmpty | ResourceBusy)
+}
+
 /// Makes a directory the child's user's own.
 pub(crate) fn give_to(path: &Path, identity: &Identity) -> io::Result<()> {
     if identity.user.is_none() && identity.group.is_none() {

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use windows_sys::Win32::Foundation::{
     ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_IO_INCOMPLETE, ERROR_IO_PENDING, ERROR_NO_DATA,
-    ERROR_OPERATION_ABORTED, HANDLE, INVALID_HANDLE_VALUE,
+    ERROR_OPERATION_ABORTED, ERROR_SHARING_VIOLATION, HANDLE, INVALID_HANDLE_VALUE,
 };
 use windows_sys::Win32::Storage::FileSystem::{ReadFile, WriteFile};
 use windows_sys::Win32::System::Console::{
@@ -57,6 +57,19 @@ pub(crate) fn private_dir(
     builder: &mut tempfile::Builder<'_, '_>,
 ) -> io::Result<tempfile::TempDir> {
     builder.tempdir()
+}
+
+/// Whether a directory could not be removed because somebody is still in it: a scanner that reads what was written
+/// last, or a process whose handles are being closed.
+pub(crate) fn is_in_use(error: &io::Error) -> bool {
+    use io::ErrorKind::{DirectoryNotEmpty, PermissionDenied, ResourceBusy};
+    let code = error
+        .raw_os_error()
+        .and_then(|code| u32::try_from(code).ok());
+    matches!(
+        error.kind(),
+        DirectoryNotEmpty | PermissionDenied | ResourceBusy
+    ) || code == Some(ERROR_SHARING_VIOLATION)
 }
 
 /// Nobody else's identity is taken here.

@@ -420,7 +420,7 @@ impl Builder {
 
 impl Shim {
     /// Puts the worker's side of the protocol where only this user can write, and its path into the command.
-    fn unpack(self, command: &mut Command) -> Result<Option<tempfile::TempDir>, WorkerBuildError> {
+    fn unpack(self, command: &mut Command) -> Result<Option<shim::Unpacked>, WorkerBuildError> {
         let (file, text) = match self {
             Self::None => return Ok(None),
             Self::Python => (shim::PYTHON_FILE, shim::PYTHON),

@@ -17,6 +17,7 @@ use super::patience::{First, first_of};
 use super::patrol::Roster;
 use super::process::WorkerProcess;
 use super::script::WorkerScript;
+use super::shim::Unpacked;
 use super::spec::Spec;
 use crate::lifecycle::STUCK_AFTER;
 use crate::pool::SubprocessPool;
@@ -35,7 +36,7 @@ pub struct WorkerManager {
     /// What the work of the pool's own runs in, whoever causes it.
     runtime: Handle,
     /// The worker's side of the protocol, while the pool lives.
-    _shim: Option<tempfile::TempDir>,
+    _shim: Option<Unpacked>,
 }
 
 /// Where one process lives that several seats share.
@@ -95,7 +96,7 @@ impl WorkerManager {
         processes: SubprocessPool,
         script: Option<WorkerScript>,
         runtime: Handle,
-        shim: Option<tempfile::TempDir>,
+        shim: Option<Unpacked>,
     ) -> Self {
         Self {
             berths: (0..spec.size).map(|_| Arc::default()).collect(),

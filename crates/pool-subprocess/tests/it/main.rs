@@ -14,6 +14,7 @@ mod child;
 mod consumers;
 mod containment;
 mod drain;
+mod ear;
 mod end;
 mod environment;
 mod failure_modes;

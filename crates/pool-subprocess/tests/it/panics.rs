@@ -1,13 +1,11 @@
 //! Code of others that panics in the middle of following a child: here what listens to the pool's events.
 
-use std::fmt;
 use std::sync::Once;
 use std::time::Duration;
 
 use pool_subprocess::{RunError, Stage};
-use tracing::field::{Field, Visit};
-use tracing::{Event, Metadata, Subscriber, span};
 
+use crate::ear;
 use crate::puppets::{CAN_ASK, REAL_MODES, pool, puppet};
 
 /// A message, and the last argument of the commands at which it panics: the subscriber is that of the whole
@@ -20,54 +18,16 @@ const PANICS: [(&str, &str); 3] = [
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Panicking;
-
-impl Subscriber for Panicking {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("pool_subprocess")
-    }
-
-    fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _span: &span::Id, _values: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _span: &span::Id, _follows: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut told = Told::default();
-        event.record(&mut told);
-        let marked = PANICS.iter().any(|(message, mark)| {
-            told.message.starts_with(message) && told.command.ends_with(mark)
-        });
-        assert!(!marked, "asked to panic at {:?}", told.message);
-    }
-
-    fn enter(&self, _span: &span::Id) {}
-
-    fn exit(&self, _span: &span::Id) {}
-}
-
-#[derive(Default)]
-struct Told {
-    command: String,
-    message: String,
-}
-
-impl Visit for Told {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        match field.name() {
-            "command" => self.command = format!("{value:?}"),
-            "message" => self.message = format!("{value:?}"),
-            _ => {}
-        }
-    }
-}
-
 fn listen() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| tracing::subscriber::set_global_default(Panicking).expect("the first"));
+    ONCE.call_once(|| {
+        ear::hear(|told| {
+            let marked = PANICS.iter().any(|(message, mark)| {
+                told.message.starts_with(message) && told.command.ends_with(mark)
+            });
+            assert!(!marked, "asked to panic at {:?}", told.message);
+        });
+    });
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use pool_subprocess::{Command, RunMode};
 
-use crate::puppets::{REAL_MODES, pool, puppet};
+use crate::leftovers::alone;
+use crate::puppets::{BACKGROUND_MODES, REAL_MODES, pool, puppet};
 
 /// Leaves a file in its directory, and prints which that is.
 fn littering(code: &str) -> Command {
@@ -75,6 +76,91 @@ async fn it_is_gone_after_a_kill() {
     assert!(!Path::new(&dir).exists());
 }
 
+#[test]
+fn its_removal_waits_for_what_is_in_the_way() {
+    alone("scratch::remove_with_something_in_the_way");
+}
+
+#[tokio::test]
+#[ignore = "the other half of the test above, which starts it alone"]
+async fn remove_with_something_in_the_way() {
+    let (tell, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    crate::ear::hear(move |told| {
+        if told.message == "its removal is tried again" {
+            let _ = tell.send(());
+        }
+    });
+    // Whatever a child has is above these.
+    let this = std::env::current_exe().expect("a path");
+    let low: Vec<_> = (0..LOW).map(|_| std::fs::File::open(&this)).collect();
+    for mode in BACKGROUND_MODES {
+        let pool = pool(1, mode);
+        let slot = pool.acquire_subprocess().await.expect("a slot");
+        let command = puppet([
+            "seq", "fill", "left", "1", "--then", "cwd", "--then", "sleep", "60",
+        ]);
+        let mut child = slot.spawn(command.scratch_dir()).expect("it starts");
+        let line = child.next_line().await.expect("it prints");
+        let dir = PathBuf::from(line.text().into_owned());
+        let obstacle = Obstacle::of(&dir);
+        child.kill();
+        let removal = async {
+            heard.recv().await.expect("it is tried");
+            assert!(dir.exists(), "{mode}");
+            drop(obstacle);
+        };
+        let (end, ()) = tokio::join!(child.wait(), removal);
+        assert!(end.expect("it ends").cancelled(), "{mode}");
+        assert!(!dir.exists(), "{mode}");
+        while heard.try_recv().is_ok() {}
+    }
+    drop(low);
+}
+
+/// So many of the lowest descriptors are in use all the time. More than what one call waits for.
+const LOW: u64 = 16;
+
+/// What keeps a directory from being removed, until it is dropped: no descriptor is left.
+#[cfg(unix)]
+struct Obstacle(rustix::process::Rlimit);
+
+#[cfg(unix)]
+impl Obstacle {
+    fn of(_: &Path) -> Self {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+        let before = getrlimit(Resource::Nofile);
+        let none = Rlimit {
+            current: Some(LOW),
+            maximum: before.maximum,
+        };
+        setrlimit(Resource::Nofile, none).expect("it is lower");
+        Self(before)
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Obstacle {
+    fn drop(&mut self) {
+        let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, self.0);
+    }
+}
+
+/// What keeps a directory from being removed, until it is dropped: a file in it that nobody else may touch.
+#[cfg(windows)]
+struct Obstacle(#[expect(dead_code, reason = "it is open")] std::fs::File);
+
+#[cfg(windows)]
+impl Obstacle {
+    fn of(dir: &Path) -> Self {
+        use std::os::windows::fs::OpenOptionsExt as _;
+
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.read(true).share_mode(0).open(dir.join("left"));
+        Self(file.expect("it is there"))
+    }
+}
+
 #[tokio::test]
 async fn a_plan_makes_none() {
     let pool = pool(1, RunMode::DryRun);
@@ -116,7 +202,7 @@ async fn it_is_its_users_own() {
 async fn that_of_a_lost_child_is_removed_or_kept_as_asked() {
     use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-    for mode in crate::puppets::BACKGROUND_MODES {
+    for mode in BACKGROUND_MODES {
         for is_kept in [false, true] {
             let pool = pool(1, mode);
             let slot = pool.acquire_subprocess().await.expect("a slot");
