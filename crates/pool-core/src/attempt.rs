@@ -8,10 +8,12 @@
 //! | checking | a loan, inside the check | the resource goes back |
 //! | done | nothing | nothing |
 
+mod countdown;
 mod refusals;
 
 use std::{
     borrow::Borrow,
+    mem,
     panic::Location,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
@@ -24,6 +26,7 @@ use tokio::{
 };
 use tracing::Span;
 
+use self::countdown::Countdown;
 use crate::{
     check::{self, Check, Checked},
     effects::{Admission, Ask, Grant, Need},
@@ -33,12 +36,10 @@ use crate::{
     manager::{Manager, Reason},
     observer::Event,
     park,
-    patrol::{self, Watch},
     queue::{End, Look, Priority, Ticket},
     shared::Shared,
     slots::Claim,
     spans::WaitSpan,
-    timer::{Timer, Timers},
     upkeep::Place,
 };
 
@@ -53,14 +54,12 @@ where
     state: State<'h, H, M>,
     pub(crate) priority: Priority,
     pub(crate) caller: &'static Location<'static>,
-    countdown: Countdown,
+    /// What the caller allows in all, where it says so.
+    deadline: Option<Duration>,
     mode: Mode,
-    /// When its wait began, by the pool's clock, if an observer wants to know; 0 for never.
-    waits_since: u64,
-    /// Since its first wait, if tracing wants to know.
-    wait: WaitSpan,
 }
 
+/// All that a drop has to look at is in one place, so that whoever finds something idle has a single look.
 enum State<'h, H, M>
 where
     H: Borrow<Arc<Shared<M>>>,
@@ -69,26 +68,37 @@ where
     Start,
     /// As start, and only a new resource will do. A state, so that the way to an idle one need not ask.
     StartAnew,
+    /// It was not had at once.
+    Begun(Course<'h, H, M>),
+    Done,
+}
+
+struct Course<'h, H, M>
+where
+    H: Borrow<Arc<Shared<M>>>,
+    M: Manager,
+{
+    stage: Stage<'h, H, M>,
+    countdown: Countdown,
+    /// When its wait began, by the pool's clock, if an observer wants to know; 0 for never.
+    waits_since: u64,
+    /// Since its first wait, if tracing wants to know.
+    wait: WaitSpan,
+}
+
+enum Stage<'h, H, M>
+where
+    H: Borrow<Arc<Shared<M>>>,
+    M: Manager,
+{
     /// Its resource was refused: once it is in line again, that one is destroyed.
     Again(Box<(Loan<H, M>, Reason)>),
     Queued(Ticket),
     Checking(Check<'h, H, M>),
-    Done,
+    Over,
 }
 
 pub(crate) type Outcome<H, M> = Result<Loan<H, M>, AcquireError<<M as Manager>::Error>>;
-
-/// The total deadline: nothing is started before the first wait.
-enum Countdown {
-    /// What the caller allows, where it says so.
-    Unset(Option<Duration>),
-    Never,
-    Running(Timer),
-    /// Somebody else runs the clock.
-    Watched(Watch),
-    /// It was watched, and has lasted so long when its time was up.
-    Over(Duration),
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -109,15 +119,13 @@ where
             state: State::Start,
             priority: Priority::default(),
             caller,
-            countdown: Countdown::Unset(None),
+            deadline: None,
             mode: Mode::Task,
-            waits_since: 0,
-            wait: WaitSpan::none(),
         }
     }
 
     pub(crate) fn set_deadline(&mut self, total: Duration) {
-        self.countdown = Countdown::Unset(Some(total));
+        self.deadline = Some(total);
     }
 
     /// Takes new resources only. No effect once it waits.
@@ -130,9 +138,10 @@ where
     pub(crate) fn wait(mut self) -> Outcome<H, M> {
         self.mode = Mode::Thread;
         // It may have been polled already, in a runtime that may be gone, or be this very thread.
-        self.see_to_itself();
-        if let Countdown::Running(timer) = &mut self.countdown {
-            timer.park();
+        if let State::Begun(_) = self.state {
+            let (shared, course) = self.course();
+            course.countdown.see_to_itself(shared);
+            course.countdown.park();
         }
         // The manager's code may need the runtime that the builder saw.
         let runtime = match Handle::try_current() {
@@ -157,6 +166,12 @@ where
         outcome
     }
 
+    /// The start holds nothing: what a drop of it would look at is not looked at.
+    #[inline(always)]
+    fn start(&mut self) {
+        mem::forget(mem::replace(&mut self.state, State::Done));
+    }
+
     /// What is idle, before anything is set up for a wait.
     #[inline(always)]
     fn at_once(&mut self) -> Option<Loan<H, M>> {
@@ -164,21 +179,22 @@ where
             return None;
         };
         let claim = self.shared().ledger.take()?;
-        let loan = self.check(claim);
-        if loan.is_some() {
-            self.state = State::Done;
-        }
-        loan
+        self.start();
+        self.check(claim)
     }
 
     #[inline(never)]
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
-        if self.wait.is_to_enter() {
-            return self.advance_inside(cx);
+        if let State::Begun(course) = &self.state {
+            if course.wait.is_to_enter() {
+                return self.advance_inside(cx);
+            }
         }
         let outcome = self.step(cx);
         if outcome.is_ready() {
-            self.wait.end();
+            if let State::Begun(course) = &mut self.state {
+                course.wait.end();
+            }
         }
         outcome
     }
@@ -186,27 +202,37 @@ where
     /// Once more, inside of the span; not a second copy of it all.
     #[cold]
     fn advance_inside(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
-        let span = self.wait.enter();
+        let span = self.course().1.wait.enter();
         let outcome = span.in_scope(|| self.advance(cx));
-        self.wait.exit();
+        if let State::Begun(course) = &mut self.state {
+            course.wait.exit();
+        }
         outcome
     }
 
     #[inline(always)]
     fn step(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
         loop {
-            match std::mem::replace(&mut self.state, State::Done) {
+            let stage = match &mut self.state {
+                State::Begun(course) => mem::replace(&mut course.stage, Stage::Over),
                 State::Start => {
+                    self.start();
                     if let Some(poll) = self.enter(Need::Any, End::Back, cx) {
                         return poll;
                     }
+                    continue;
                 }
                 State::StartAnew => {
+                    self.start();
                     if let Some(poll) = self.enter(Need::New, End::Back, cx) {
                         return poll;
                     }
+                    continue;
                 }
-                State::Again(refused) => {
+                State::Done => Stage::Over,
+            };
+            match stage {
+                Stage::Again(refused) => {
                     self.see_to_itself();
                     let poll = self.enter(Need::Any, End::Front, cx);
                     // Only now, so that what its slot is used for next finds this caller in line.
@@ -217,7 +243,7 @@ where
                         return Poll::Ready(outcome);
                     }
                 }
-                State::Queued(ticket) => match self.look(ticket, cx.waker()) {
+                Stage::Queued(ticket) => match self.look(ticket, cx.waker()) {
                     Ok(Grant::Fresh(claim)) => return Poll::Ready(Ok(self.lend(claim))),
                     Ok(Grant::Used(claim)) => {
                         if let Some(loan) = self.check(claim) {
@@ -230,23 +256,23 @@ where
                     Ok(Grant::Closed) => return Poll::Ready(Err(AcquireError::Closed)),
                     Ok(Grant::Failed(failure)) => return Poll::Ready(Err(self.failed(failure))),
                     Err(ticket) => {
-                        self.state = State::Queued(ticket);
+                        self.course().1.enter(Stage::Queued(ticket));
                         return self.sleep(cx);
                     }
                 },
-                State::Checking(mut check) => match check.as_mut().poll(cx) {
+                Stage::Checking(mut check) => match check.as_mut().poll(cx) {
                     Poll::Ready((loan, checked)) => {
                         if let Some(loan) = self.checked(loan, checked) {
                             return Poll::Ready(Ok(loan));
                         }
                     }
                     Poll::Pending => {
-                        self.state = State::Checking(check);
+                        self.course().1.enter(Stage::Checking(check));
                         self.see_to_itself();
                         return self.sleep(cx);
                     }
                 },
-                State::Done => panic!("an acquire was polled after it had ended"),
+                Stage::Over => panic!("an acquire was polled after it had ended"),
             }
         }
     }
@@ -260,8 +286,8 @@ where
             priority,
             caller,
             end,
-            task: match (&self.countdown, self.mode, need) {
-                (Countdown::Unset(None), Mode::Task, Need::Any) => task::try_id(),
+            task: match (self.has_no_clock(), self.mode, need) {
+                (true, Mode::Task, Need::Any) => task::try_id(),
                 _ => None,
             },
         };
@@ -274,20 +300,21 @@ where
         let outcome = match admission {
             Admission::Lent(claim) => Ok(self.check(claim)?),
             Admission::Queued(ticket, watch) => {
+                let mode = self.mode;
+                let (shared, course) = self.course();
                 match watch {
-                    Some(watch) => self.countdown = Countdown::Watched(watch),
-                    None => self.begin_countdown(&ticket, ask.task),
+                    Some(watch) => course.countdown = Countdown::Watched(watch),
+                    None => course.countdown.begin(shared, mode, &ticket, ask.task),
                 }
-                self.state = State::Queued(ticket);
-                self.waits();
+                course.waits(shared, ticket, &ask);
                 return Some(self.sleep(cx));
             }
             Admission::Creates(ticket, effects) => {
-                self.state = State::Queued(ticket);
-                self.waits();
-                let _entered = self.wait.get().map(Span::enter);
+                let (shared, course) = self.course();
+                course.waits(shared, ticket, &ask);
+                let _entered = course.wait.get().map(Span::enter);
                 // A create that is done at once needs no executor.
-                self.shared().perform(effects, Place::Here);
+                shared.perform(effects, Place::Here);
                 return None;
             }
             Admission::CircuitOpen(after) => Err(self.circuit_open(after)),
@@ -303,7 +330,9 @@ where
     /// There is nothing to do until somebody wakes it, or its time is up.
     #[inline]
     fn sleep(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
-        ready!(self.poll_deadline(cx));
+        let mode = self.mode;
+        let (shared, course) = self.course();
+        ready!(course.countdown.poll(shared, mode, cx));
         Poll::Ready(Err(self.give_up()))
     }
 
@@ -352,22 +381,29 @@ where
     #[cold]
     fn tell_acquired(&self, loan: &Loan<H, M>) {
         let shared = loan.shared();
+        let since = match &self.state {
+            State::Begun(course) => course.waits_since,
+            State::Start | State::StartAnew | State::Done => 0,
+        };
         shared.watcher.tell(|| Event::Acquired {
             id: loan.metrics().id,
             index: loan.index() as usize,
-            waited: shared.clock.since(self.waits_since),
+            waited: shared.clock.since(since),
             caller: self.caller,
         });
     }
 
-    /// It is in the queue.
-    fn waits(&mut self) {
-        let (watcher, clock) = (&self.shared().watcher, &self.shared().clock);
-        if watcher.is_there() {
-            watcher.tell(|| Event::Waiting);
-            self.waits_since = clock.now();
+    /// Whether nobody counts its time, and nobody has to but for the pool's limit.
+    fn has_no_clock(&self) -> bool {
+        match &self.state {
+            State::Begun(course) => matches!(course.countdown, Countdown::Unset(None)),
+            State::Start | State::StartAnew | State::Done => self.deadline.is_none(),
         }
-        self.wait.begin(self.priority, self.caller);
+    }
+
+    fn see_to_itself(&mut self) {
+        let (shared, course) = self.course();
+        course.countdown.see_to_itself(shared);
     }
 
     /// Checks a reused resource: a loan if it passes at once, else the next state is set. Inlined, because
@@ -392,7 +428,7 @@ where
             Poll::Ready((loan, checked)) => self.checked(loan, checked),
             Poll::Pending => {
                 self.shared().ledger.lock().paused(index);
-                self.state = State::Checking(check);
+                self.course().1.enter(Stage::Checking(check));
                 None
             }
         }
@@ -413,7 +449,7 @@ where
         };
         // Back to the head of the line: it had its turn, and got nothing.
         loan.poison(why);
-        self.state = State::Again(Box::new((loan, why)));
+        self.course().1.enter(Stage::Again(Box::new((loan, why))));
         None
     }
 
@@ -424,59 +460,9 @@ where
             None => unreachable!("an attempt has its pool until it ends"),
         }
     }
-
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Countdown::Unset(_) = self.countdown {
-            let timeout = self.shared().ledger.lock().limits().acquire_timeout;
-            self.start_countdown(timeout);
-        }
-        match &mut self.countdown {
-            Countdown::Running(timer) => timer.poll(cx),
-            Countdown::Over(_) => Poll::Ready(()),
-            Countdown::Unset(_) | Countdown::Never | Countdown::Watched(_) => Poll::Pending,
-        }
-    }
-
-    /// It is in the queue, and nobody watches it yet.
-    fn begin_countdown(&mut self, ticket: &Ticket, task: Option<task::Id>) {
-        let Countdown::Unset(None) = self.countdown else {
-            // The pool's limit is not asked for.
-            return self.start_countdown(None);
-        };
-        let limit = self.shared().ledger.lock().limits().acquire_timeout;
-        let enlist = |(task, limit)| patrol::enlist(self.shared(), ticket, task, limit);
-        match task.zip(limit).and_then(enlist) {
-            Some(watch) => self.countdown = Countdown::Watched(watch),
-            None => self.start_countdown(limit),
-        }
-    }
-
-    /// From now on it runs its own clock, if it has not until now.
-    fn see_to_itself(&mut self) {
-        let Countdown::Watched(watch) = self.countdown else {
-            return;
-        };
-        let round = self.shared().ledger.lock().round();
-        self.countdown = match watch.timer(&self.shared().timers, round) {
-            Some(timer) => Countdown::Running(timer),
-            None => Countdown::Over(watch.elapsed(round)),
-        };
-    }
-
-    /// Starts the clock, unless it is running; `timeout` is the pool's.
-    fn start_countdown(&mut self, timeout: Option<Duration>) {
-        let Countdown::Unset(deadline) = self.countdown else {
-            return;
-        };
-        self.countdown = match (deadline.or(timeout), self.mode) {
-            (None, _) => Countdown::Never,
-            (Some(limit), Mode::Task) => Countdown::Running(self.shared().timers.after(limit)),
-            (Some(limit), Mode::Thread) => Countdown::Running(Timers::parked(limit)),
-        };
-    }
 }
 
-impl<H, M> Attempt<'_, H, M>
+impl<'h, H, M> Attempt<'h, H, M>
 where
     H: Borrow<Arc<Shared<M>>>,
     M: Manager,
@@ -488,15 +474,60 @@ where
         }
     }
 
+    /// The pool, and what it has begun there; begun now if need be.
+    fn course(&mut self) -> (&Arc<Shared<M>>, &mut Course<'h, H, M>) {
+        if !matches!(self.state, State::Begun(_)) {
+            // As above.
+            let begun = State::Begun(Course::of(self.deadline));
+            mem::forget(mem::replace(&mut self.state, begun));
+        }
+        match (&self.home, &mut self.state) {
+            (Some(home), State::Begun(course)) => (home.borrow(), course),
+            _ => unreachable!("an attempt has its pool until it ends"),
+        }
+    }
+
     pub(crate) fn ahead(&self) -> Option<usize> {
         match &self.state {
-            State::Queued(ticket) => self.shared().ledger.lock().ahead(ticket),
-            State::Start
-            | State::StartAnew
-            | State::Again(_)
-            | State::Checking(_)
-            | State::Done => None,
+            State::Begun(Course {
+                stage: Stage::Queued(ticket),
+                ..
+            }) => self.shared().ledger.lock().ahead(ticket),
+            State::Start | State::StartAnew | State::Begun(_) | State::Done => None,
         }
+    }
+}
+
+impl<'h, H, M> Course<'h, H, M>
+where
+    H: Borrow<Arc<Shared<M>>>,
+    M: Manager,
+{
+    fn of(deadline: Option<Duration>) -> Self {
+        Self {
+            stage: Stage::Over,
+            countdown: Countdown::Unset(deadline),
+            waits_since: 0,
+            wait: WaitSpan::none(),
+        }
+    }
+
+    /// The stage before is over and holds nothing: what a drop of it would look at is not looked at.
+    #[inline]
+    fn enter(&mut self, stage: Stage<'h, H, M>) {
+        debug_assert!(matches!(self.stage, Stage::Over));
+        mem::forget(mem::replace(&mut self.stage, stage));
+    }
+
+    /// It is in the queue.
+    #[inline]
+    fn waits(&mut self, shared: &Shared<M>, ticket: Ticket, ask: &Ask) {
+        self.enter(Stage::Queued(ticket));
+        if shared.watcher.is_there() {
+            shared.watcher.tell(|| Event::Waiting);
+            self.waits_since = shared.clock.now();
+        }
+        self.wait.begin(ask.priority, ask.caller);
     }
 }
 
@@ -508,7 +539,10 @@ where
     /// Gives its place in the queue up.
     #[cold]
     fn leave(&mut self) {
-        if let State::Queued(ticket) = std::mem::replace(&mut self.state, State::Done) {
+        let State::Begun(course) = &mut self.state else {
+            return;
+        };
+        if let Stage::Queued(ticket) = mem::replace(&mut course.stage, Stage::Over) {
             let effects = self.shared().ledger.lock().cancel(ticket);
             self.shared().perform(effects, Place::Anywhere);
             self.shared().watcher.tell(|| Event::Cancelled);
@@ -523,7 +557,11 @@ where
 {
     #[inline]
     fn drop(&mut self) {
-        if let State::Queued(_) = self.state {
+        if let State::Begun(Course {
+            stage: Stage::Queued(_),
+            ..
+        }) = self.state
+        {
             self.leave();
         }
     }
@@ -545,10 +583,9 @@ where
     }
 
     fn parked_until(&self) -> Option<Instant> {
-        match &self.countdown {
-            Countdown::Running(timer) => timer.parked_until(),
-            Countdown::Over(_) => Some(Instant::now()),
-            Countdown::Unset(_) | Countdown::Never | Countdown::Watched(_) => None,
+        match &self.state {
+            State::Begun(course) => course.countdown.parked_until(),
+            State::Start | State::StartAnew | State::Done => None,
         }
     }
 }

@@ -40,7 +40,7 @@ where
 }
 
 /// On what terms a resource is out.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Terms {
     phase: Phase,
     poison: Option<Reason>,
@@ -52,13 +52,19 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// As nearly all are until their end.
+    const USUAL: Self = Self {
+        phase: Phase::Lent,
+        poison: None,
+        born_in_panic: false,
+        awaited: false,
+    };
+
     pub(crate) fn new(phase: Phase) -> Self {
-        let born_in_panic = thread::panicking();
         Self {
             phase,
-            poison: None,
-            born_in_panic,
-            awaited: false,
+            born_in_panic: thread::panicking(),
+            ..Self::USUAL
         }
     }
 }
@@ -205,35 +211,6 @@ where
             None => unreachable!("a loan has its claim"),
         }
     }
-
-    /// What is to become of it, now that it is dropped.
-    #[inline]
-    fn verdict(&mut self) -> Result<Verdict, Reason> {
-        let (metrics, retired) = (self.metrics(), self.claim().retired());
-        let (shared, occupant) = self.parts_mut();
-        let Occupant {
-            resource,
-            terms,
-            uses,
-        } = occupant;
-        if let Some(why) = terms.poison.or(retired) {
-            return Err(why);
-        }
-        let excused = terms.born_in_panic && terms.phase == Phase::Lent;
-        let panicked = thread::panicking() && !excused;
-        match terms.phase {
-            Phase::Checking | Phase::Lent | Phase::Resetting if panicked => Err(Reason::Panicked),
-            Phase::Checking | Phase::Kept => Ok(Verdict::Keep),
-            Phase::Resetting => Err(Reason::ResetFailed),
-            Phase::Lent => {
-                if !shared.hot.is_plain() && *uses >= shared.hot.max_uses() {
-                    return Err(Reason::MaxUses);
-                }
-                let inspect = || shared.manager.inspect(resource, &metrics);
-                catch_unwind(AssertUnwindSafe(inspect)).map_err(|_| Reason::Panicked)
-            }
-        }
-    }
 }
 
 impl<H, M> Drop for Loan<H, M>
@@ -243,25 +220,86 @@ where
 {
     #[inline]
     fn drop(&mut self) {
-        if self.claim.is_none() {
-            return;
-        }
-        let verdict = self.verdict();
-        let Terms { phase, awaited, .. } = self.occupant().terms;
-        let Some(claim) = self.claim.take() else {
+        let Some(mut claim) = self.claim.take() else {
             return;
         };
         let shared = self.home.borrow();
-        if !shared.hot.is_plain() {
-            note_end(shared, &claim, phase);
+        let is_usual = claim.get().is_some_and(|it| it.terms == Terms::USUAL);
+        let is_usual = is_usual && shared.hot.is_plain() && !claim.is_retired();
+        if !is_usual || thread::panicking() {
+            return end(shared, claim);
         }
-        // Before and after it is lent, the ledger may count it among those that are looked at.
-        if verdict != Ok(Verdict::Keep) || phase != Phase::Lent || awaited {
-            settle(shared, claim, verdict, awaited);
-        } else if let Err(claim) = shared.ledger.put(claim) {
-            let effects = shared.ledger.lock().returned(claim);
-            shared.perform(effects, Place::Anywhere);
+        match inspect(shared, &mut claim) {
+            Ok(Verdict::Keep) => {
+                if let Err(claim) = shared.ledger.put(claim) {
+                    hand_on(shared, claim);
+                }
+            }
+            verdict => settle(shared, claim, verdict, false),
         }
+    }
+}
+
+/// What its manager says. An unwind here would be out of a drop.
+#[inline]
+fn inspect<M: Manager>(
+    shared: &Shared<M>,
+    claim: &mut Claim<M::Resource>,
+) -> Result<Verdict, Reason> {
+    let metrics = shared.metrics(claim);
+    let Some(Occupant { resource, .. }) = claim.get_mut() else {
+        unreachable!("a loan is occupied")
+    };
+    let inspect = || shared.manager.inspect(resource, &metrics);
+    catch_unwind(AssertUnwindSafe(inspect)).map_err(|_| Reason::Panicked)
+}
+
+/// Somebody waits, or has to know.
+#[inline(never)]
+fn hand_on<M: Manager>(shared: &Arc<Shared<M>>, claim: Claim<M::Resource>) {
+    let effects = shared.ledger.lock().returned(claim);
+    shared.perform(effects, Place::Anywhere);
+}
+
+/// The end of a loan that was not quite usual.
+#[inline(never)]
+fn end<M: Manager>(shared: &Arc<Shared<M>>, mut claim: Claim<M::Resource>) {
+    let Some(Terms { phase, awaited, .. }) = claim.get().map(|occupant| occupant.terms) else {
+        unreachable!("a loan is occupied")
+    };
+    let verdict = verdict(shared, &mut claim);
+    if !shared.hot.is_plain() {
+        note_end(shared, &claim, phase);
+    }
+    // Before and after it is lent, the ledger may count it among those that are looked at.
+    if verdict != Ok(Verdict::Keep) || phase != Phase::Lent || awaited {
+        settle(shared, claim, verdict, awaited);
+    } else if let Err(claim) = shared.ledger.put(claim) {
+        hand_on(shared, claim);
+    }
+}
+
+/// What is to become of it.
+fn verdict<M: Manager>(
+    shared: &Shared<M>,
+    claim: &mut Claim<M::Resource>,
+) -> Result<Verdict, Reason> {
+    let Some(Occupant { terms, uses, .. }) = claim.get() else {
+        unreachable!("a loan is occupied")
+    };
+    if let Some(why) = terms.poison.or(claim.retired()) {
+        return Err(why);
+    }
+    let excused = terms.born_in_panic && terms.phase == Phase::Lent;
+    let panicked = thread::panicking() && !excused;
+    match terms.phase {
+        Phase::Checking | Phase::Lent | Phase::Resetting if panicked => Err(Reason::Panicked),
+        Phase::Checking | Phase::Kept => Ok(Verdict::Keep),
+        Phase::Resetting => Err(Reason::ResetFailed),
+        Phase::Lent if !shared.hot.is_plain() && *uses >= shared.hot.max_uses() => {
+            Err(Reason::MaxUses)
+        }
+        Phase::Lent => inspect(shared, claim),
     }
 }
 

@@ -78,9 +78,10 @@ impl Patrol {
 
     fn begin(&self, limit: Duration) -> Watch {
         let since = self.round;
-        let rounds = limit.as_millis().div_ceil(ROUND.as_millis());
-        let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
-        Watch { since, rounds }
+        Watch {
+            since,
+            rounds: rounds(limit),
+        }
     }
 
     /// `waiting` are those who wait at present.
@@ -107,8 +108,8 @@ impl Patrol {
 
     #[inline]
     fn is_known(&self, task: task::Id) -> bool {
-        let room = self.tasks.len();
-        room > 0 && self.tasks[number(task) % room] == Some(task)
+        let known = self.tasks.get(self.place(task));
+        known.is_some_and(|known| *known == Some(task))
     }
 
     fn remember(&mut self, task: task::Id, waiting: usize, anew: bool) {
@@ -120,8 +121,14 @@ impl Patrol {
             self.tasks.clear();
             self.tasks.resize(room, None);
         }
-        let room = self.tasks.len();
-        self.tasks[number(task) % room] = Some(task);
+        let place = self.place(task);
+        self.tasks[place] = Some(task);
+    }
+
+    /// Room is always for a power of two, or for none: no division, since the lock is held.
+    #[inline]
+    fn place(&self, task: task::Id) -> usize {
+        number(task) & self.tasks.len().wrapping_sub(1)
     }
 
     pub(crate) fn round(&self) -> u32 {
@@ -238,6 +245,16 @@ impl<M: Manager> Drop for Running<M> {
     }
 }
 
+/// So many rounds are not less than this. Of its parts, so that nothing is divided but by a constant.
+#[inline]
+fn rounds(limit: Duration) -> u32 {
+    const A_SECOND: u64 = 1000 / ROUND.as_millis() as u64;
+    let whole = limit.as_secs().saturating_mul(A_SECOND);
+    let rest = limit.subsec_millis().div_ceil(ROUND.as_millis() as u32);
+    u32::try_from(whole.saturating_add(rest.into())).unwrap_or(u32::MAX)
+}
+
+#[inline]
 fn number(task: task::Id) -> usize {
     /// What tokio feeds it is the task's number, and tasks are numbered one by one.
     struct Number(u64);

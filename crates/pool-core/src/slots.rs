@@ -395,13 +395,18 @@ impl<R> Slots<R> {
         words.map(|apart| &apart.0)
     }
 
-    #[inline]
+    #[inline(always)]
     fn idle_mark(&self, claim: &Claim<R>) -> (&Marks, u64) {
         let index = claim.index();
         let within = index as usize;
         if within < self.first.slots.len() {
             return (&self.first.idle[within / SHARE].0, 1 << (within % SHARE));
         }
+        self.idle_mark_further_on(index)
+    }
+
+    #[inline(never)]
+    fn idle_mark_further_on(&self, index: u32) -> (&Marks, u64) {
         let (segment, within) = self.locate(index);
         segment.idle_mark(within)
     }
@@ -561,6 +566,11 @@ impl<R> Claim<R> {
         let number = self.slot().retired();
         let index = number.checked_sub(1)?;
         Reason::ALL.get(usize::from(index)).copied()
+    }
+
+    #[inline]
+    pub(crate) fn is_retired(&self) -> bool {
+        self.slot().retired() != 0
     }
 
     pub(crate) fn since(&self) -> u64 {

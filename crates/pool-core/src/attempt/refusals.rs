@@ -1,8 +1,8 @@
 //! What a caller is told that gets nothing.
 
-use std::{borrow::Borrow, sync::Arc, time::Duration};
+use std::{borrow::Borrow, mem, sync::Arc, time::Duration};
 
-use super::{Attempt, Countdown, State};
+use super::{Attempt, Stage};
 use crate::{
     effects::Failure,
     error::{AcquireError, AcquireTimeout, CircuitOpen, Phase},
@@ -21,8 +21,8 @@ where
     pub(super) fn give_up(&mut self) -> AcquireError<M::Error> {
         let shared = Arc::clone(self.shared());
         let (phase, status, last_create_error, effects) =
-            match std::mem::replace(&mut self.state, State::Done) {
-                State::Queued(ticket) => {
+            match mem::replace(&mut self.course().1.stage, Stage::Over) {
+                Stage::Queued(ticket) => {
                     let mut ledger = shared.ledger.lock();
                     let status = ledger.status();
                     let covered = ledger.ahead(&ticket).is_some_and(|n| n < status.creating);
@@ -30,7 +30,7 @@ where
                     let cause = ledger.last_create_error();
                     (phase, status, cause, Some(ledger.cancel(ticket)))
                 }
-                State::Checking(check) => {
+                Stage::Checking(check) => {
                     let (status, cause) = {
                         let mut ledger = shared.ledger.lock();
                         (ledger.status(), ledger.last_create_error())
@@ -38,7 +38,7 @@ where
                     drop(check);
                     (Phase::Recycle, status, cause, None)
                 }
-                State::Start | State::StartAnew | State::Again(_) | State::Done => {
+                Stage::Again(_) | Stage::Over => {
                     unreachable!("only what waits can time out")
                 }
             };
@@ -79,12 +79,8 @@ where
         }))
     }
 
-    fn waited(&self) -> Duration {
-        match &self.countdown {
-            Countdown::Running(timer) => timer.elapsed(),
-            Countdown::Over(waited) => *waited,
-            Countdown::Watched(watch) => watch.elapsed(self.shared().ledger.lock().round()),
-            Countdown::Unset(_) | Countdown::Never => Duration::ZERO,
-        }
+    fn waited(&mut self) -> Duration {
+        let (shared, course) = self.course();
+        course.countdown.elapsed(shared)
     }
 }
