@@ -368,7 +368,7 @@ where
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn lend(&mut self, claim: Claim<M::Resource>) -> Loan<H, M> {
         let caller = self.caller;
         let loan = Loan::lent(self.take_home(), claim, caller);

@@ -303,7 +303,7 @@ fn verdict<M: Manager>(
     }
 }
 
-#[inline]
+#[inline(always)]
 fn lend<M: Manager>(
     shared: &Shared<M>,
     claim: &mut Claim<M::Resource>,

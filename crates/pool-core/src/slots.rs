@@ -174,24 +174,33 @@ impl<R> Slots<R> {
     // Without a lock.
 
     /// Idle -> in use: the next in order. `None` if there is none, or not without the lock.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&self) -> Option<Claim<R>> {
-        if self.rotates.load(Ordering::Relaxed) {
-            return self.take_in_turn(Marks::take_from);
+        if self.rotates.load(Ordering::Relaxed) || detour::is_on() {
+            return self.take_elsewhere();
         }
-        let words = &self.first.idle;
-        if detour::is_on() {
-            return self.take_beginning_with(detour::first(words.len()));
-        }
-        match words[0].0.try_take() {
+        match self.first.idle[0].0.try_take() {
             Taken::Mark(bit) => Some(self.first.claim(0, bit)),
             Taken::Slow => None,
             Taken::Nothing => self.take_beginning_with(1),
-            Taken::Beaten => {
-                detour::begin(0);
-                self.take_beginning_with(1)
-            }
+            Taken::Beaten => self.take_after_a_detour(),
         }
+    }
+
+    /// Not out of the first word.
+    #[inline(never)]
+    fn take_elsewhere(&self) -> Option<Claim<R>> {
+        if self.rotates.load(Ordering::Relaxed) {
+            return self.take_in_turn(Marks::take_from);
+        }
+        self.take_beginning_with(detour::first(self.first.idle.len()))
+    }
+
+    /// Somebody was in the way.
+    #[inline(never)]
+    fn take_after_a_detour(&self) -> Option<Claim<R>> {
+        detour::begin(0);
+        self.take_beginning_with(1)
     }
 
     /// In use -> idle. Gives the claim back if that must happen under the lock.
