@@ -14,6 +14,7 @@ use std::future::poll_fn;
 use std::hint::black_box;
 use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::task::Poll;
 
 use pool_core::{CreateCx, Manager, Pool, Semaphore};
@@ -29,19 +30,23 @@ enum Operation {
     Permit,
     HandOff,
     PermitHandOff,
+    Turn,
+    PermitTurn,
 }
 
 impl Operation {
-    const ALL: [(&str, Self); 6] = [
+    const ALL: [(&str, Self); 8] = [
         ("guard", Self::Guard),
         ("owned guard", Self::OwnedGuard),
         ("try_acquire", Self::TryAcquire),
         ("permit", Self::Permit),
         ("hand-off", Self::HandOff),
         ("permit hand-off", Self::PermitHandOff),
+        ("turn", Self::Turn),
+        ("permit turn", Self::PermitTurn),
     ];
 
-    /// Acquire and release; of the hand-offs, a wait as well.
+    /// Acquire and release; of the hand-offs and the turns, a wait as well.
     async fn repeat(self, times: u64) {
         match self {
             Self::Guard => guard(times).await,
@@ -50,6 +55,8 @@ impl Operation {
             Self::Permit => permit(times).await,
             Self::HandOff => hand_off(times).await,
             Self::PermitHandOff => permit_hand_off(times).await,
+            Self::Turn => turn(times).await,
+            Self::PermitTurn => permit_turn(times).await,
         }
     }
 }
@@ -147,6 +154,46 @@ async fn permit_hand_off(times: u64) {
         drop(held);
         held = next.await.expect("it is open");
         black_box(&held);
+    }
+}
+
+/// So many tasks share one, each holds it over a yield, and somebody always waits: tokio's part is in it.
+const TASKS: u64 = 4;
+
+async fn turn(times: u64) {
+    let pool = pool(1).await;
+    take_turns(|| {
+        let pool = pool.clone();
+        async move {
+            for _ in 0..times / TASKS {
+                let held = pool.acquire().await.expect("it is open");
+                tokio::task::yield_now().await;
+                drop(held);
+            }
+        }
+    })
+    .await;
+}
+
+async fn permit_turn(times: u64) {
+    let semaphore = Arc::new(Semaphore::new(1));
+    take_turns(|| {
+        let semaphore = Arc::clone(&semaphore);
+        async move {
+            for _ in 0..times / TASKS {
+                let held = semaphore.acquire().await.expect("it is open");
+                tokio::task::yield_now().await;
+                drop(held);
+            }
+        }
+    })
+    .await;
+}
+
+async fn take_turns<F: Future<Output = ()> + Send + 'static>(task: impl Fn() -> F) {
+    let tasks: Vec<_> = (0..TASKS).map(|_| tokio::spawn(task())).collect();
+    for task in tasks {
+        task.await.expect("nothing panics");
     }
 }
 

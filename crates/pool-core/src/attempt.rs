@@ -54,8 +54,6 @@ where
     state: State<'h, H, M>,
     pub(crate) priority: Priority,
     pub(crate) caller: &'static Location<'static>,
-    /// What the caller allows in all, where it says so.
-    deadline: Option<Duration>,
     mode: Mode,
 }
 
@@ -65,9 +63,10 @@ where
     H: Borrow<Arc<Shared<M>>>,
     M: Manager,
 {
-    Start,
+    /// With what the caller allows in all, where it says so.
+    Start(Option<Duration>),
     /// As start, and only a new resource will do. A state, so that the way to an idle one need not ask.
-    StartAnew,
+    StartAnew(Option<Duration>),
     /// It was not had at once.
     Begun(Course<'h, H, M>),
     Done,
@@ -116,22 +115,25 @@ where
     pub(crate) fn new(home: H, caller: &'static Location<'static>) -> Self {
         Self {
             home: Some(home),
-            state: State::Start,
+            state: State::Start(None),
             priority: Priority::default(),
             caller,
-            deadline: None,
             mode: Mode::Task,
         }
     }
 
     pub(crate) fn set_deadline(&mut self, total: Duration) {
-        self.deadline = Some(total);
+        match &mut self.state {
+            State::Start(deadline) | State::StartAnew(deadline) => *deadline = Some(total),
+            State::Begun(course) => course.countdown.set(total),
+            State::Done => {}
+        }
     }
 
     /// Takes new resources only. No effect once it waits.
     pub(crate) fn set_fresh(&mut self) {
-        if let State::Start = self.state {
-            self.state = State::StartAnew;
+        if let State::Start(deadline) = self.state {
+            self.state = State::StartAnew(deadline);
         }
     }
 
@@ -156,80 +158,42 @@ where
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
         // A task that always finds something idle would never yield otherwise.
         let coop = ready!(coop::poll_proceed(cx));
-        let outcome = match self.at_once() {
-            Some(loan) => Poll::Ready(Ok(loan)),
-            None => self.advance(cx),
-        };
+        let outcome = self.poll_unbudgeted(cx);
         if outcome.is_ready() {
             coop.made_progress();
         }
         outcome
     }
 
-    /// The start holds nothing: what a drop of it would look at is not looked at.
     #[inline(always)]
-    fn start(&mut self) {
-        mem::forget(mem::replace(&mut self.state, State::Done));
-    }
-
-    /// What is idle, before anything is set up for a wait.
-    #[inline(always)]
-    fn at_once(&mut self) -> Option<Loan<H, M>> {
-        let State::Start = self.state else {
-            return None;
+    fn poll_unbudgeted(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
+        let State::Start(_) = self.state else {
+            return self.advance(cx);
         };
-        let claim = self.shared().ledger.take()?;
-        self.start();
-        self.check(claim)
+        let Some(claim) = self.shared().ledger.take() else {
+            // Nothing need be set up for more than a wait.
+            return self.enter(Need::Any, End::Back, cx);
+        };
+        match self.check(claim) {
+            Some(loan) => {
+                // It was the start, which holds nothing: what a drop of it would look at is not looked at.
+                mem::forget(mem::replace(&mut self.state, State::Done));
+                Poll::Ready(Ok(loan))
+            }
+            None => self.advance(cx),
+        }
     }
 
     #[inline(never)]
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
-        if let State::Begun(course) = &self.state {
-            if course.wait.is_to_enter() {
-                return self.advance_inside(cx);
-            }
-        }
-        let outcome = self.step(cx);
-        if outcome.is_ready() {
-            if let State::Begun(course) = &mut self.state {
-                course.wait.end();
-            }
-        }
-        outcome
-    }
-
-    /// Once more, inside of the span; not a second copy of it all.
-    #[cold]
-    fn advance_inside(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
-        let span = self.course().1.wait.enter();
-        let outcome = span.in_scope(|| self.advance(cx));
-        if let State::Begun(course) = &mut self.state {
-            course.wait.exit();
-        }
-        outcome
-    }
-
-    #[inline(always)]
-    fn step(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
         loop {
             let stage = match &mut self.state {
+                State::Begun(course) if course.wait.is_to_enter() => {
+                    return self.advance_inside(cx);
+                }
                 State::Begun(course) => mem::replace(&mut course.stage, Stage::Over),
-                State::Start => {
-                    self.start();
-                    if let Some(poll) = self.enter(Need::Any, End::Back, cx) {
-                        return poll;
-                    }
-                    continue;
-                }
-                State::StartAnew => {
-                    self.start();
-                    if let Some(poll) = self.enter(Need::New, End::Back, cx) {
-                        return poll;
-                    }
-                    continue;
-                }
-                State::Done => Stage::Over,
+                State::StartAnew(_) => return self.enter(Need::New, End::Back, cx),
+                State::Start(_) | State::Done => Stage::Over,
             };
             match stage {
                 Stage::Again(refused) => {
@@ -239,8 +203,8 @@ where
                     let (loan, why) = *refused;
                     loan.replace(why);
                     // If it waits, it may have been served by that.
-                    if let Some(Poll::Ready(outcome)) = poll {
-                        return Poll::Ready(outcome);
+                    if poll.is_ready() {
+                        return poll;
                     }
                 }
                 Stage::Queued(ticket) => match self.look(ticket, cx.waker()) {
@@ -277,9 +241,23 @@ where
         }
     }
 
-    /// Asks the pool. Nothing if there is more to do at once, in the next state, which is set.
-    #[inline]
-    fn enter(&mut self, need: Need, end: End, cx: &mut Context<'_>) -> Option<Poll<Outcome<H, M>>> {
+    /// Once more, inside of the span of its wait, which ends with the wait.
+    #[cold]
+    fn advance_inside(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
+        let span = self.course().1.wait.enter();
+        let outcome = span.in_scope(|| self.advance(cx));
+        if let State::Begun(course) = &mut self.state {
+            course.wait.exit();
+            if outcome.is_ready() {
+                course.wait.end();
+            }
+        }
+        outcome
+    }
+
+    /// Asks the pool. Whoever comes back to the front goes on by itself if it is not served at once.
+    #[inline(never)]
+    fn enter(&mut self, need: Need, end: End, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
         let (priority, caller) = (self.priority, self.caller);
         let ask = Ask {
             need,
@@ -297,8 +275,13 @@ where
         let shared = self.shared();
         let now = || shared.clock.now();
         let admission = shared.ledger.lock().acquire(ask, &mut spare, now);
-        let outcome = match admission {
-            Admission::Lent(claim) => Ok(self.check(claim)?),
+        match admission {
+            Admission::Lent(claim) => {
+                if let Some(loan) = self.check(claim) {
+                    self.end();
+                    return Poll::Ready(Ok(loan));
+                }
+            }
             Admission::Queued(ticket, watch) => {
                 let mode = self.mode;
                 let (shared, course) = self.course();
@@ -307,7 +290,7 @@ where
                     None => course.countdown.begin(shared, mode, &ticket, ask.task),
                 }
                 course.waits(shared, ticket, &ask);
-                return Some(self.sleep(cx));
+                return self.sleep(cx);
             }
             Admission::Creates(ticket, effects) => {
                 let (shared, course) = self.course();
@@ -315,20 +298,29 @@ where
                 let _entered = course.wait.get().map(Span::enter);
                 // A create that is done at once needs no executor.
                 shared.perform(effects, Place::Here);
-                return None;
             }
-            Admission::CircuitOpen(after) => Err(self.circuit_open(after)),
+            Admission::CircuitOpen(after) => {
+                self.end();
+                return Poll::Ready(Err(self.circuit_open(after)));
+            }
             Admission::Saturated { waiters } => {
+                self.end();
                 self.shared().watcher.tell(|| Event::Saturated);
-                Err(AcquireError::Saturated { waiters })
+                return Poll::Ready(Err(AcquireError::Saturated { waiters }));
             }
-            Admission::Closed => Err(AcquireError::Closed),
-        };
-        Some(Poll::Ready(outcome))
+            Admission::Closed => {
+                self.end();
+                return Poll::Ready(Err(AcquireError::Closed));
+            }
+        }
+        match end {
+            End::Back => self.advance(cx),
+            End::Front => Poll::Pending,
+        }
     }
 
     /// There is nothing to do until somebody wakes it, or its time is up.
-    #[inline]
+    #[inline(always)]
     fn sleep(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
         let mode = self.mode;
         let (shared, course) = self.course();
@@ -383,7 +375,7 @@ where
         let shared = loan.shared();
         let since = match &self.state {
             State::Begun(course) => course.waits_since,
-            State::Start | State::StartAnew | State::Done => 0,
+            State::Start(_) | State::StartAnew(_) | State::Done => 0,
         };
         shared.watcher.tell(|| Event::Acquired {
             id: loan.metrics().id,
@@ -397,7 +389,15 @@ where
     fn has_no_clock(&self) -> bool {
         match &self.state {
             State::Begun(course) => matches!(course.countdown, Countdown::Unset(None)),
-            State::Start | State::StartAnew | State::Done => self.deadline.is_none(),
+            State::Start(deadline) | State::StartAnew(deadline) => deadline.is_none(),
+            State::Done => false,
+        }
+    }
+
+    /// What was asked for is decided.
+    fn end(&mut self) {
+        if let State::Start(_) | State::StartAnew(_) = self.state {
+            self.state = State::Done;
         }
     }
 
@@ -475,10 +475,11 @@ where
     }
 
     /// The pool, and what it has begun there; begun now if need be.
+    #[inline]
     fn course(&mut self) -> (&Arc<Shared<M>>, &mut Course<'h, H, M>) {
-        if !matches!(self.state, State::Begun(_)) {
+        if let State::Start(deadline) | State::StartAnew(deadline) = self.state {
             // As above.
-            let begun = State::Begun(Course::of(self.deadline));
+            let begun = State::Begun(Course::of(deadline));
             mem::forget(mem::replace(&mut self.state, begun));
         }
         match (&self.home, &mut self.state) {
@@ -493,7 +494,7 @@ where
                 stage: Stage::Queued(ticket),
                 ..
             }) => self.shared().ledger.lock().ahead(ticket),
-            State::Start | State::StartAnew | State::Begun(_) | State::Done => None,
+            State::Start(_) | State::StartAnew(_) | State::Begun(_) | State::Done => None,
         }
     }
 }
@@ -576,16 +577,13 @@ where
 
     fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Without the budget: a thread cannot yield to get a new one.
-        match self.at_once() {
-            Some(loan) => Poll::Ready(Ok(loan)),
-            None => self.advance(cx),
-        }
+        self.poll_unbudgeted(cx)
     }
 
     fn parked_until(&self) -> Option<Instant> {
         match &self.state {
             State::Begun(course) => course.countdown.parked_until(),
-            State::Start | State::StartAnew | State::Done => None,
+            State::Start(_) | State::StartAnew(_) | State::Done => None,
         }
     }
 }

@@ -52,10 +52,11 @@ pub(crate) struct Patrol {
 
 /// A wait that the patrol ends.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Watch {
-    since: u32,
-    rounds: u32,
-}
+pub(crate) struct Watch(
+    /// The round in which it began, and above that how many it may last: one number, because it is passed on in memory,
+    /// and what was written as two cannot be read as one at once.
+    u64,
+);
 
 /// What comes of asking to be watched.
 #[derive(Debug)]
@@ -78,10 +79,7 @@ impl Patrol {
 
     fn begin(&self, limit: Duration) -> Watch {
         let since = self.round;
-        Watch {
-            since,
-            rounds: rounds(limit),
-        }
+        Watch::new(since, rounds(limit))
     }
 
     /// `waiting` are those who wait at present.
@@ -147,21 +145,36 @@ impl Patrol {
 }
 
 impl Watch {
+    #[inline]
+    fn new(since: u32, rounds: u32) -> Self {
+        Self(u64::from(rounds) << 32 | u64::from(since))
+    }
+
+    #[inline]
+    fn since(self) -> u32 {
+        self.0 as u32
+    }
+
+    #[inline]
+    fn rounds(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
     /// The round in which its time is up: it began within one, which does not count.
     #[inline]
     pub(crate) fn due(self) -> u64 {
-        u64::from(self.since) + u64::from(self.rounds) + 1
+        u64::from(self.since()) + u64::from(self.rounds()) + 1
     }
 
     /// How long it has lasted at least.
     pub(crate) fn elapsed(self, round: u32) -> Duration {
-        ROUND * round.saturating_sub(self.since).saturating_sub(1)
+        ROUND * round.saturating_sub(self.since()).saturating_sub(1)
     }
 
     /// Its own clock from now on; `None` when its time is up.
     pub(crate) fn timer(self, timers: &Timers, round: u32) -> Option<Timer> {
         let is_over = u64::from(round) >= self.due();
-        let limit = ROUND * self.rounds;
+        let limit = ROUND * self.rounds();
         (!is_over).then(|| timers.after_since(limit, self.elapsed(round)))
     }
 }

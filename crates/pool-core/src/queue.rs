@@ -220,12 +220,11 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
 
     #[inline]
     fn enter(&mut self, request: Request<N>, waker: Option<Waker>, apart: bool) -> u32 {
-        let seen = self.classes().map(|class| class.joined);
         let entry = Entry {
             state: State::Waiting,
             apart,
             class: request.priority as u8,
-            seen,
+            seen: self.classes().map(|class| class.joined),
             note: request.note,
             waker,
             due: request.due,
@@ -446,7 +445,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     }
 
     /// To one that is apart, or the head of its class.
-    #[inline]
+    #[inline(always)]
     fn grant_place(&mut self, place: u32, grant: G) -> Option<Waker> {
         if !self.entry(place).apart {
             self.leave_head(place);
@@ -454,7 +453,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         self.serve(place, grant)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serve(&mut self, place: u32, grant: G) -> Option<Waker> {
         let state = match self.post.post(place, grant) {
             Ok(()) => {
@@ -555,12 +554,22 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     }
 
     /// The head of its class leaves the line, and whoever behind it is gone.
-    #[inline]
+    #[inline(always)]
     fn leave_head(&mut self, place: u32) {
-        let class = usize::from(self.entry(place).class);
-        let head = self.class_mut(class).line.pop_front();
+        let number = usize::from(self.entry(place).class);
+        self.waiting -= 1;
+        let class = self.class_mut(number);
+        class.left = class.left.wrapping_add(1);
+        let head = class.line.pop_front();
         debug_assert_eq!(head, Some(place), "only the head leaves like that");
-        self.count_out(class);
+        if class.gone > 0 {
+            self.bring_forward(number);
+        }
+    }
+
+    /// Whoever is gone does not stay at the head.
+    #[cold]
+    fn bring_forward(&mut self, class: usize) {
         while self.class_mut(class).gone > 0 {
             let Some(place) = self.class_mut(class).line.pop_front() else {
                 break;

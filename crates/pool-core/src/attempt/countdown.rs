@@ -30,21 +30,21 @@ pub(super) enum Countdown {
 }
 
 impl Countdown {
-    #[inline]
+    #[inline(always)]
     pub(super) fn poll<M: Manager>(
         &mut self,
         shared: &Arc<Shared<M>>,
         mode: Mode,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        match self {
-            Self::Never | Self::Watched(_) => Poll::Pending,
-            Self::Over(_) => Poll::Ready(()),
-            Self::Unset(_) | Self::Running(_) => self.poll_timer(shared, mode, cx),
+        if let Self::Never | Self::Watched(_) = self {
+            return Poll::Pending;
         }
+        self.poll_own(shared, mode, cx)
     }
 
-    fn poll_timer<M: Manager>(
+    #[inline(never)]
+    fn poll_own<M: Manager>(
         &mut self,
         shared: &Arc<Shared<M>>,
         mode: Mode,
@@ -56,8 +56,14 @@ impl Countdown {
         }
         match self {
             Self::Running(timer) => timer.poll(cx),
-            _ => Poll::Pending,
+            Self::Over(_) => Poll::Ready(()),
+            Self::Unset(_) | Self::Never | Self::Watched(_) => Poll::Pending,
         }
+    }
+
+    /// Begins anew, and this is what the caller allows.
+    pub(super) fn set(&mut self, deadline: Duration) {
+        *self = Self::Unset(Some(deadline));
     }
 
     /// Its caller is in the queue, and nobody watches it yet.

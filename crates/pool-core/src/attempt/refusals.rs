@@ -18,6 +18,7 @@ where
     M: Manager,
 {
     /// The time is up.
+    #[cold]
     pub(super) fn give_up(&mut self) -> AcquireError<M::Error> {
         let shared = Arc::clone(self.shared());
         let (phase, status, last_create_error, effects) =
@@ -46,6 +47,7 @@ where
             shared.perform(effects, Place::Anywhere);
         }
         let waited = self.waited();
+        self.course().1.wait.end();
         shared.watcher.tell(|| Event::TimedOut { phase, waited });
         AcquireError::Timeout(Box::new(AcquireTimeout {
             phase,
