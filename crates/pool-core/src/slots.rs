@@ -18,11 +18,13 @@
 //! every return matters to the ledger, it raises the marks ([`Slots::raise`]): then both refuse, and everybody
 //! comes to its lock; see [`marks`](crate::marks). Everything else here is done under that lock.
 //!
-//! This is the only file of the crate with `unsafe`.
+//! Which idle one is taken is in [`choice`]. This is the only file of the crate with `unsafe`.
 #![expect(
     unsafe_code,
     reason = "a slot is shared memory whose one user is known by its claim"
 )]
+
+mod choice;
 
 use std::{
     cell::UnsafeCell,
@@ -38,11 +40,9 @@ use std::{
 
 use crate::{
     clock::Moment,
-    detour,
-    limits::Order,
     loan::Terms,
     manager::Reason,
-    marks::{Apart, MARKS, Marks, Taken, from_bit, highest, lowest},
+    marks::{Apart, MARKS, Marks},
     sync::Pointer,
 };
 
@@ -66,16 +66,21 @@ struct Segment<R> {
     share: usize,
     idle: Box<[Apart]>,
     vacant: Box<[Marks]>,
-    slots: NonNull<[Slot<R>]>,
+    slots: NonNull<Slot<R>>,
+    count: usize,
+    /// From one to the next, in bytes.
+    stride: usize,
     next: OnceLock<Box<Self>>,
 }
 
 /// A resource, and what is known about it.
+#[repr(C)]
 pub(crate) struct Occupant<R> {
-    pub(crate) resource: R,
-    pub(crate) uses: u32,
+    // First, because each acquire and release looks at them, as at what is before them in the slot.
     /// On what terms it is out.
     pub(crate) terms: Terms,
+    pub(crate) uses: u32,
+    pub(crate) resource: R,
 }
 
 /// The right to one slot's contents. Not `Clone`: there is one for each slot.
@@ -98,15 +103,16 @@ pub(crate) struct Parcel<R> {
 const SHARE: usize = 8;
 
 /// How many slots the first segment has at most.
-const FIRST: usize = 64;
+const FIRST: usize = 32;
 
 /// How many bits a slot's number takes: enough for [`Limits::MAX_SIZE`](crate::Limits::MAX_SIZE) slots.
 const INDEX_BITS: u32 = 24;
 
+/// What each acquire and release writes comes first, up to where the resource begins.
+#[repr(C)]
 struct Slot<R> {
-    contents: UnsafeCell<Option<Occupant<R>>>,
-    // What follows orders nothing, hence `Relaxed` throughout: it may be read while the slot is claimed by somebody
-    // else. It is packed, because a pool has many of these.
+    // The numbers order nothing, hence `Relaxed` throughout: they may be read while the slot is claimed by somebody
+    // else. They are packed, because a pool has many of these.
     /// The slot's number, which never changes; above it, why it is to be destroyed as soon as nobody has it, as a
     /// number, 0 for not.
     index_and_retired: AtomicU32,
@@ -117,9 +123,26 @@ struct Slot<R> {
     /// While its borrower has not collected it, when the last one ended if checks depend on that, and else 0.
     since: AtomicU64,
     caller: AtomicPtr<Location<'static>>,
+    contents: UnsafeCell<Option<Occupant<R>>>,
 }
 
+/// One of the first segment: what two threads do with two of these is in no cache line of both, and what one writes
+/// each time is in a single one.
+#[repr(C, align(64))]
+struct Lone<R>(Slot<R>);
+
 impl<R> Slot<R> {
+    fn new(index: u32) -> Self {
+        Self {
+            index_and_retired: AtomicU32::new(index),
+            born: AtomicU32::new(0),
+            id: AtomicU64::new(0),
+            since: AtomicU64::new(0),
+            caller: AtomicPtr::new(ptr::null_mut()),
+            contents: UnsafeCell::new(None),
+        }
+    }
+
     #[inline]
     fn index(&self) -> u32 {
         self.index_and_retired.load(Ordering::Relaxed) & ((1 << INDEX_BITS) - 1)
@@ -165,43 +188,7 @@ impl<R> Slots<R> {
         }
     }
 
-    /// Which idle one is taken next, from now on.
-    pub(crate) fn set_order(&self, order: Order) {
-        self.rotates
-            .store(order == Order::Rotate, Ordering::Relaxed);
-    }
-
     // Without a lock.
-
-    /// Idle -> in use: the next in order. `None` if there is none, or not without the lock.
-    #[inline(always)]
-    pub(crate) fn take(&self) -> Option<Claim<R>> {
-        if self.rotates.load(Ordering::Relaxed) || detour::is_on() {
-            return self.take_elsewhere();
-        }
-        match self.first.idle[0].0.try_take() {
-            Taken::Mark(bit) => Some(self.first.claim(0, bit)),
-            Taken::Slow => None,
-            Taken::Nothing => self.take_beginning_with(1),
-            Taken::Beaten => self.take_after_a_detour(),
-        }
-    }
-
-    /// Not out of the first word.
-    #[inline(never)]
-    fn take_elsewhere(&self) -> Option<Claim<R>> {
-        if self.rotates.load(Ordering::Relaxed) {
-            return self.take_in_turn(Marks::take_from);
-        }
-        self.take_beginning_with(detour::first(self.first.idle.len()))
-    }
-
-    /// Somebody was in the way.
-    #[inline(never)]
-    fn take_after_a_detour(&self) -> Option<Claim<R>> {
-        detour::begin(0);
-        self.take_beginning_with(1)
-    }
 
     /// In use -> idle. Gives the claim back if that must happen under the lock.
     #[inline]
@@ -229,37 +216,7 @@ impl<R> Slots<R> {
 
     /// How many slots there are, vacant ones included.
     pub(crate) fn count(&self) -> usize {
-        self.segments().map(|segment| segment.slots.len()).sum()
-    }
-
-    /// Idle -> in use: the next in order, raised or not.
-    pub(crate) fn take_next(&self) -> Option<Claim<R>> {
-        if self.rotates.load(Ordering::Relaxed) {
-            let lowest_from = |marks: &Marks, bit| {
-                let taken = marks.take_by(|marks| lowest(marks & from_bit(bit)));
-                taken.map_or(Taken::Nothing, Taken::Mark)
-            };
-            return self.take_in_turn(lowest_from);
-        }
-        self.segments().find_map(|segment| {
-            let mut words = segment.idle.iter().enumerate();
-            let (at, bit) = words.find_map(|(at, marks)| Some((at, marks.0.take_by(lowest)?)))?;
-            Some(segment.claim(at, bit))
-        })
-    }
-
-    /// Idle -> in use: the highest one, raised or not.
-    pub(crate) fn take_last(&self) -> Option<Claim<R>> {
-        let mut last = None;
-        for segment in self.segments() {
-            if segment.idle.iter().any(|marks| marks.0.count() > 0) {
-                last = Some(segment);
-            }
-        }
-        let segment = last?;
-        let mut words = segment.idle.iter().enumerate().rev();
-        let (at, bit) = words.find_map(|(at, marks)| Some((at, marks.0.take_by(highest)?)))?;
-        Some(segment.claim(at, bit))
+        self.segments().map(|segment| segment.count).sum()
     }
 
     /// Idle -> in use: this one, if it is idle.
@@ -330,69 +287,6 @@ impl<R> Slots<R> {
         slot.set_retired(why as u8 + 1);
     }
 
-    /// Idle -> in use: the first one behind the cursor, which moves on. Two threads that meet here may both begin
-    /// behind the same one: then they take two different slots, and a turn comes a little later.
-    #[inline(never)]
-    fn take_in_turn(&self, take: impl Fn(&Marks, u32) -> Taken) -> Option<Claim<R>> {
-        let cursor = self.cursor.load(Ordering::Relaxed);
-        let (cursor_word, cursor_bit) = (cursor as usize / 64, cursor % 64);
-        let words = || {
-            self.segments()
-                .flat_map(|segment| (0..segment.idle.len()).map(move |at| (segment, at)))
-        };
-        // The cursor's own word comes twice: from the cursor on, and at last from its beginning.
-        let behind = words().skip(cursor_word);
-        let behind = behind.zip(std::iter::once(cursor_bit).chain(std::iter::repeat(0)));
-        let before = words().take(cursor_word + 1).map(|word| (word, 0));
-        for ((segment, at), bit) in behind.chain(before) {
-            match take(&segment.idle[at].0, bit) {
-                Taken::Mark(bit) => {
-                    // Within the same word: its 64th bit is nobody's mark.
-                    let behind = (segment.first_word + at) as u32 * 64 + bit + 1;
-                    self.cursor.store(behind, Ordering::Relaxed);
-                    return Some(segment.claim(at, bit));
-                }
-                Taken::Nothing | Taken::Beaten => {}
-                Taken::Slow => return None,
-            }
-        }
-        None
-    }
-
-    /// As `take`, and not beginning with the first word.
-    #[inline(never)]
-    fn take_beginning_with(&self, first: usize) -> Option<Claim<R>> {
-        let words = &self.first.idle;
-        loop {
-            let mut beaten = false;
-            for at in (first..words.len()).chain(0..first) {
-                match words[at].0.try_take() {
-                    Taken::Mark(bit) => return Some(self.first.claim(at, bit)),
-                    Taken::Nothing => {}
-                    Taken::Slow => return None,
-                    Taken::Beaten => {
-                        detour::begin(at);
-                        beaten = true;
-                    }
-                }
-            }
-            if !beaten {
-                break;
-            }
-        }
-        let mut segment = self.first.next.get()?;
-        loop {
-            for (at, marks) in segment.idle.iter().enumerate() {
-                match marks.0.take() {
-                    Taken::Mark(bit) => return Some(segment.claim(at, bit)),
-                    Taken::Nothing | Taken::Beaten => {}
-                    Taken::Slow => return None,
-                }
-            }
-            segment = segment.next.get()?;
-        }
-    }
-
     fn segments(&self) -> impl Iterator<Item = &Segment<R>> {
         std::iter::successors(Some(&self.first), |segment| {
             segment.next.get().map(|next| &**next)
@@ -408,7 +302,7 @@ impl<R> Slots<R> {
     fn idle_mark(&self, claim: &Claim<R>) -> (&Marks, u64) {
         let index = claim.index();
         let within = index as usize;
-        if within < self.first.slots.len() {
+        if within < self.first.count {
             return (&self.first.idle[within / SHARE].0, 1 << (within % SHARE));
         }
         self.idle_mark_further_on(index)
@@ -424,7 +318,7 @@ impl<R> Slots<R> {
     fn locate(&self, index: u32) -> (&Segment<R>, usize) {
         let index = index as usize;
         let mut segment = &self.first;
-        while index - segment.start >= segment.slots.len() {
+        while index - segment.start >= segment.count {
             match segment.next.get() {
                 Some(next) => segment = next,
                 None => unreachable!("a slot is in a segment"),
@@ -447,24 +341,19 @@ pub(crate) struct Facts {
 
 impl<R> Segment<R> {
     fn after(last: &Self, count: usize, raised: bool) -> Self {
-        let (start, first_word) = (
-            last.start + last.slots.len(),
-            last.first_word + last.idle.len(),
-        );
+        let (start, first_word) = (last.start + last.count, last.first_word + last.idle.len());
         Self::new((start, first_word), MARKS, count, raised)
     }
 
     fn new((start, first_word): (usize, usize), share: usize, count: usize, raised: bool) -> Self {
-        let slots: Box<[Slot<R>]> = (0..count)
-            .map(|at| Slot {
-                contents: UnsafeCell::new(None),
-                index_and_retired: AtomicU32::new((start + at) as u32),
-                born: AtomicU32::new(0),
-                id: AtomicU64::new(0),
-                since: AtomicU64::new(0),
-                caller: AtomicPtr::new(ptr::null_mut()),
-            })
-            .collect();
+        let slots = (0..count).map(|at| Slot::new((start + at) as u32));
+        let (slots, stride) = if start == 0 {
+            let slots: Box<[Lone<R>]> = slots.map(Lone).collect();
+            (NonNull::from(Box::leak(slots)).cast(), size_of::<Lone<R>>())
+        } else {
+            let slots: Box<[Slot<R>]> = slots.collect();
+            (NonNull::from(Box::leak(slots)).cast(), size_of::<Slot<R>>())
+        };
         let vacant = |word: usize| Marks::first((count - word * MARKS).min(MARKS));
         Self {
             start,
@@ -474,20 +363,18 @@ impl<R> Segment<R> {
                 .map(|_| Apart(Marks::none(raised)))
                 .collect(),
             vacant: (0..count.div_ceil(MARKS)).map(vacant).collect(),
-            slots: NonNull::from(Box::leak(slots)),
+            slots,
+            count,
+            stride,
             next: OnceLock::new(),
         }
     }
 
     #[inline]
     fn slot(&self, within: usize) -> NonNull<Slot<R>> {
-        assert!(
-            within < self.slots.len(),
-            "only slots that exist are marked"
-        );
-        let first: NonNull<Slot<R>> = self.slots.cast();
+        assert!(within < self.count, "only slots that exist are marked");
         // SAFETY: inside of the allocation, by the assertion.
-        unsafe { first.add(within) }
+        unsafe { self.slots.byte_add(within * self.stride) }
     }
 
     /// The slot, for what needs no claim to it.
@@ -537,12 +424,20 @@ impl<R> Drop for Segment<R> {
     fn drop(&mut self) {
         let idle = self.idle.iter().map(|apart| apart.0.count());
         let marked: usize = idle.chain(self.vacant.iter().map(Marks::count)).sum();
-        if marked < self.slots.len() {
+        if marked < self.count {
             // A claim outlives its pool: in a future that was leaked. So is what it points to.
             return;
         }
-        // SAFETY: made by `Box::leak`, freed once, and no claim points into it.
-        drop(unsafe { Box::from_raw(self.slots.as_ptr()) });
+        if self.start == 0 {
+            let slots =
+                ptr::slice_from_raw_parts_mut(self.slots.cast::<Lone<R>>().as_ptr(), self.count);
+            // SAFETY: made by `Box::leak` of so many of these, freed once, and no claim points into it.
+            drop(unsafe { Box::from_raw(slots) });
+        } else {
+            let slots = ptr::slice_from_raw_parts_mut(self.slots.as_ptr(), self.count);
+            // SAFETY: as above.
+            drop(unsafe { Box::from_raw(slots) });
+        }
     }
 }
 

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::loan::Phase;
+use crate::{detour, limits::Order, loan::Phase};
 
 fn occupant(resource: u32) -> Occupant<u32> {
     Occupant {
