@@ -2,7 +2,7 @@
 //!
 //! All contenders give the child null streams; all but tokio's plain status give it a session of its own. The calls in
 //! C are the least that can be: they block their thread, and know of one child. The others in C are the least for what
-//! the pool promises of a child.
+//! the pool promises of a child: by a thread that waits, and with the wait left to tokio.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -44,7 +44,11 @@ fn contest(flavor: Flavor, program: &Program) -> Contest {
     let contest = match PromisedCalls::new(program.clone()) {
         Some(calls) => {
             let name = pool_bench::Work::name(&calls).to_owned();
-            contest.contender(Alone(calls)).against(name)
+            let contest = contest.contender(Alone(calls)).against(name);
+            match PromisedCalls::new(program.clone()) {
+                Some(calls) => contest.contender(Alone(calls.with_tokio_waiting())),
+                None => contest,
+            }
         }
         None => contest,
     };

@@ -1,17 +1,20 @@
 //! The bare system calls of a start, with those that the pool's promises take.
 
 use std::ffi::CString;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::workspaces::Workspaces;
 use crate::program::Program;
-use crate::sys::linux::Environment;
+use crate::sys::linux::{Environment, WaitIdStatus};
 use crate::sys::promises::Promises;
 use crate::work::Work;
 
+const WITHOUT_CGROUP: &str = "the promises' calls in C, without a cgroup";
+
 /// What a program in C would do that promises what a pool does of its child: it is born in a cgroup and known to a guardian,
 /// has no descriptor, no ignored and no blocked signal of the host's, is waited for beside others, leaves nothing behind,
-/// and what it used is known. The least that a run through a pool can cost. Blocks its thread.
+/// and what it used is known. The least that a run through a pool can cost. Blocks its thread, unless tokio is to wait.
 ///
 /// # Examples
 /// ```
@@ -28,6 +31,7 @@ pub struct PromisedCalls {
     name: &'static str,
     path: CString,
     environment: Environment,
+    tokio_waits: bool,
     workspaces: Workspaces<Promises>,
     _program: Program,
 }
@@ -45,15 +49,46 @@ impl PromisedCalls {
             name: "the promises' calls in C",
             path: CString::new(path).expect("paths have no NUL"),
             environment: Environment::of_host(),
+            tokio_waits: false,
             workspaces: Workspaces::new(),
             _program: program,
         };
         let mut promises = Promises::new().ok()?;
         if !promises.has_cgroup() {
-            calls.name = "the promises' calls in C, without a cgroup";
+            calls.name = WITHOUT_CGROUP;
         }
         let status = promises.start_and_wait(&calls.path, &calls.environment);
         (status.ok()?.exit_status() == Some(0)).then_some(calls)
+    }
+}
+
+impl PromisedCalls {
+    /// Lets the runtime wait for the child's end, as whoever does not want to block a thread has to.
+    #[must_use]
+    pub fn with_tokio_waiting(mut self) -> Self {
+        self.name = match self.name {
+            WITHOUT_CGROUP => "the promises' calls in C, without a cgroup, tokio waits",
+            _ => "the promises' calls in C, tokio waits",
+        };
+        self.tokio_waits = true;
+        self
+    }
+
+    async fn once_by_tokio(&self) -> io::Result<WaitIdStatus> {
+        let new = || Promises::new().expect("it was there before");
+        let mut promises = self.workspaces.take(new);
+        let child = promises.start(&self.path, &self.environment)?;
+        let child = child.watch()?;
+        let status = loop {
+            let mut ready = child.readable().await?;
+            if let Some(status) = child.get_ref().look()? {
+                break status;
+            }
+            ready.clear_ready();
+        };
+        promises.end(&child.into_inner())?;
+        self.workspaces.give_back(promises);
+        Ok(status)
     }
 }
 
@@ -63,6 +98,11 @@ impl Work for PromisedCalls {
     }
 
     async fn once(&self) {
+        if self.tokio_waits {
+            let status = self.once_by_tokio().await;
+            assert_eq!(status.expect("the program starts").exit_status(), Some(0));
+            return;
+        }
         let new = || Promises::new().expect("it was there before");
         let start =
             |promises: &mut Promises| promises.start_and_wait(&self.path, &self.environment);

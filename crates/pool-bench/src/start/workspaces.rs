@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// One for each thread that starts something, made as they are needed.
+/// One for each start that is under way, made as they are needed.
 pub(super) struct Workspaces<T>(Mutex<Vec<T>>);
 
 impl<T> Workspaces<T> {
@@ -11,11 +11,19 @@ impl<T> Workspaces<T> {
     }
 
     pub(super) fn with<R>(&self, make: impl FnOnce() -> T, work: impl FnOnce(&mut T) -> R) -> R {
-        let free = self.free().pop();
-        let mut workspace = free.unwrap_or_else(make);
+        let mut workspace = self.take(make);
         let result = work(&mut workspace);
-        self.free().push(workspace);
+        self.give_back(workspace);
         result
+    }
+
+    pub(super) fn take(&self, make: impl FnOnce() -> T) -> T {
+        let free = self.free().pop();
+        free.unwrap_or_else(make)
+    }
+
+    pub(super) fn give_back(&self, workspace: T) {
+        self.free().push(workspace);
     }
 
     fn free(&self) -> MutexGuard<'_, Vec<T>> {

@@ -7,8 +7,11 @@ use std::ffi::{CStr, c_char, c_int};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use rustix::event::epoll;
 use rustix::fs::MemfdFlags;
@@ -30,6 +33,12 @@ pub(crate) struct Promises {
     null: File,
     stack: Vec<u128>,
     birthplace: Option<Birthplace>,
+}
+
+/// A child that is not reaped yet.
+pub(crate) struct Child {
+    pid: c_int,
+    pidfd: OwnedFd,
 }
 
 /// Where a child is born.
@@ -92,15 +101,32 @@ impl Promises {
         self.birthplace.is_some()
     }
 
-    /// Clones into a cgroup, with signals blocked; in the child, a session, a line in the table, a table of descriptors with
-    /// the streams in it and no more, no signal ignored or blocked, and the program; then waits for its end by epoll, sees
-    /// that nothing is left, kills what may have left the cgroup, reaps the child, asks what it used, and whether what it
-    /// has left would come to this process.
+    /// [Starts](Self::start), waits for the end by epoll, and [ends](Self::end).
     pub(crate) fn start_and_wait(
         &mut self,
         program: &CStr,
         environment: &Environment,
     ) -> io::Result<WaitIdStatus> {
+        let child = self.start(program, environment)?;
+        let data = epoll::EventData::new_u64(0);
+        // Once: another child has a copy of the descriptor until it executes, so that it may outlive its closing here.
+        let once = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
+        epoll::add(&self.epoll, &child, data, once)?;
+        let status = loop {
+            let mut events = [MaybeUninit::uninit(); 1];
+            // Another contender may have a handler for SIGCHLD.
+            retry_on_intr(|| epoll::wait(&self.epoll, events.as_mut_slice(), None).map(drop))?;
+            if let Some(status) = child.look()? {
+                break status;
+            }
+        };
+        self.end(&child)?;
+        Ok(status)
+    }
+
+    /// Clones into a cgroup, with signals blocked; in the child, a session, a line in the table, a table of descriptors with
+    /// the streams in it and no more, no signal ignored or blocked, and the program.
+    pub(crate) fn start(&mut self, program: &CStr, environment: &Environment) -> io::Result<Child> {
         let ignored = self.ignored()?;
         let envp = environment.pointers();
         let null = self.null.as_raw_fd();
@@ -140,7 +166,7 @@ impl Promises {
         }
         // SAFETY: the kernel has just opened it for us.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-        self.wait(pid, &pidfd)
+        Ok(Child { pid, pidfd })
     }
 
     /// The standard ones, from the 33rd field.
@@ -154,20 +180,10 @@ impl Promises {
         mask.ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
-    fn wait(&self, pid: c_int, pidfd: &OwnedFd) -> io::Result<WaitIdStatus> {
-        let data = epoll::EventData::new_u64(0);
-        // Once: another child has a copy of the descriptor until it executes, so that it may outlive its closing here.
-        let once = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
-        epoll::add(&self.epoll, pidfd, data, once)?;
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        let status = loop {
-            let mut events = [MaybeUninit::uninit(); 1];
-            // Another contender may have a handler for SIGCHLD.
-            retry_on_intr(|| epoll::wait(&self.epoll, events.as_mut_slice(), None).map(drop))?;
-            if let Some(status) = waitid(WaitId::PidFd(pidfd.as_fd()), look)? {
-                break status;
-            }
-        };
+    /// What has ended: sees that nothing is left of it, kills what may have left the cgroup, reaps the child, asks what it
+    /// used, and whether what it has left would come to this process.
+    pub(crate) fn end(&self, child: &Child) -> io::Result<()> {
+        let pid = child.pid;
         if let Some(Birthplace { events, .. }) = &self.birthplace {
             rustix::io::pread(events, &mut [0; 64], 0)?;
         }
@@ -181,7 +197,34 @@ impl Promises {
         unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
         let _ = rustix::process::child_subreaper();
         let _ = rustix::process::getpid();
-        Ok(status)
+        Ok(())
+    }
+}
+
+impl Child {
+    /// Has tokio wait for its end.
+    pub(crate) fn watch(self) -> io::Result<AsyncFd<Self>> {
+        // SAFETY: the descriptor is the child's own, and stays the same and open as long as it is watched.
+        let watched = unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) };
+        Ok(watched?)
+    }
+
+    /// How it has ended, if it has; it is not reaped.
+    pub(crate) fn look(&self) -> io::Result<Option<WaitIdStatus>> {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        Ok(waitid(WaitId::PidFd(self.pidfd.as_fd()), look)?)
+    }
+}
+
+impl AsFd for Child {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+impl AsRawFd for Child {
+    fn as_raw_fd(&self) -> RawFd {
+        self.pidfd.as_raw_fd()
     }
 }
 
