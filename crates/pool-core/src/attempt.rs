@@ -3,10 +3,12 @@
 //! | state | what it holds | what a drop does |
 //! |---|---|---|
 //! | start, start anew | nothing | nothing |
+//! | begun | a course, in one of these stages: | |
 //! | again | a refused loan | the resource is destroyed |
 //! | queued | a place in the queue, or apart from it | leaves it; a grant on its way goes to the next |
 //! | checking | a loan, inside the check | the resource goes back |
-//! | done | nothing | nothing |
+//! | over | nothing | nothing |
+//! | done: it was decided at once | nothing | nothing |
 
 mod countdown;
 mod refusals;
@@ -94,6 +96,7 @@ where
     Again(Box<(Loan<H, M>, Reason)>),
     Queued(Ticket),
     Checking(Check<'h, H, M>),
+    /// It is being worked on, or has ended.
     Over,
 }
 
@@ -140,9 +143,8 @@ where
     pub(crate) fn wait(mut self) -> Outcome<H, M> {
         self.mode = Mode::Thread;
         // It may have been polled already, in a runtime that may be gone, or be this very thread.
-        if let State::Begun(_) = self.state {
-            let (shared, course) = self.course();
-            course.countdown.see_to_itself(shared);
+        if let (Some(home), State::Begun(course)) = (&self.home, &mut self.state) {
+            course.countdown.see_to_itself(home.borrow());
             course.countdown.park();
         }
         // The manager's code may need the runtime that the builder saw.
@@ -172,11 +174,14 @@ where
         };
         let Some(claim) = self.shared().ledger.take() else {
             // Nothing need be set up for more than a wait.
-            return self.enter(Need::Any, End::Back, cx);
+            return self.ask(Need::Any, End::Back, cx);
         };
+        if claim.is_retired() {
+            return self.ask_instead(claim, Need::Any, End::Back, cx);
+        }
         match self.check(claim) {
             Some(loan) => {
-                // It was the start, which holds nothing: what a drop of it would look at is not looked at.
+                // It was the start, which holds nothing: what a drop would look at is not looked at.
                 mem::forget(mem::replace(&mut self.state, State::Done));
                 Poll::Ready(Ok(loan))
             }
@@ -192,13 +197,13 @@ where
                     return self.advance_inside(cx);
                 }
                 State::Begun(course) => mem::replace(&mut course.stage, Stage::Over),
-                State::StartAnew(_) => return self.enter(Need::New, End::Back, cx),
+                State::StartAnew(_) => return self.ask(Need::New, End::Back, cx),
                 State::Start(_) | State::Done => Stage::Over,
             };
             match stage {
                 Stage::Again(refused) => {
                     self.see_to_itself();
-                    let poll = self.enter(Need::Any, End::Front, cx);
+                    let poll = self.ask(Need::Any, End::Front, cx);
                     // Only now, so that what its slot is used for next finds this caller in line.
                     let (loan, why) = *refused;
                     loan.replace(why);
@@ -220,7 +225,7 @@ where
                     Ok(Grant::Closed) => return Poll::Ready(Err(AcquireError::Closed)),
                     Ok(Grant::Failed(failure)) => return Poll::Ready(Err(self.failed(failure))),
                     Err(ticket) => {
-                        self.course().1.enter(Stage::Queued(ticket));
+                        self.course().1.set(Stage::Queued(ticket));
                         return self.sleep(cx);
                     }
                 },
@@ -231,7 +236,7 @@ where
                         }
                     }
                     Poll::Pending => {
-                        self.course().1.enter(Stage::Checking(check));
+                        self.course().1.set(Stage::Checking(check));
                         self.see_to_itself();
                         return self.sleep(cx);
                     }
@@ -257,7 +262,7 @@ where
 
     /// Asks the pool. Whoever comes back to the front goes on by itself if it is not served at once.
     #[inline(never)]
-    fn enter(&mut self, need: Need, end: End, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
+    fn ask(&mut self, need: Need, end: End, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
         let (priority, caller) = (self.priority, self.caller);
         let ask = Ask {
             need,
@@ -276,6 +281,9 @@ where
         let now = || shared.clock.now();
         let admission = shared.ledger.lock().acquire(ask, &mut spare, now);
         match admission {
+            Admission::Lent(claim) if claim.is_retired() => {
+                return self.ask_instead(claim, need, end, cx);
+            }
             Admission::Lent(claim) => {
                 if let Some(loan) = self.check(claim) {
                     self.end();
@@ -317,6 +325,19 @@ where
             End::Back => self.advance(cx),
             End::Front => Poll::Pending,
         }
+    }
+
+    /// What it was lent is to go.
+    #[cold]
+    fn ask_instead(
+        &mut self,
+        claim: Claim<M::Resource>,
+        need: Need,
+        end: End,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome<H, M>> {
+        self.shared().send_home(claim);
+        self.ask(need, end, cx)
     }
 
     /// There is nothing to do until somebody wakes it, or its time is up.
@@ -394,7 +415,7 @@ where
         }
     }
 
-    /// What was asked for is decided.
+    /// What was asked for is decided. Of what has begun, the stage is over already.
     fn end(&mut self) {
         if let State::Start(_) | State::StartAnew(_) = self.state {
             self.state = State::Done;
@@ -428,7 +449,7 @@ where
             Poll::Ready((loan, checked)) => self.checked(loan, checked),
             Poll::Pending => {
                 self.shared().ledger.lock().paused(index);
-                self.course().1.enter(Stage::Checking(check));
+                self.course().1.set(Stage::Checking(check));
                 None
             }
         }
@@ -449,7 +470,7 @@ where
         };
         // Back to the head of the line: it had its turn, and got nothing.
         loan.poison(why);
-        self.course().1.enter(Stage::Again(Box::new((loan, why))));
+        self.course().1.set(Stage::Again(Box::new((loan, why))));
         None
     }
 
@@ -478,7 +499,7 @@ where
     #[inline]
     fn course(&mut self) -> (&Arc<Shared<M>>, &mut Course<'h, H, M>) {
         if let State::Start(deadline) | State::StartAnew(deadline) = self.state {
-            // As above.
+            // The start holds nothing, and is not dropped.
             let begun = State::Begun(Course::of(deadline));
             mem::forget(mem::replace(&mut self.state, begun));
         }
@@ -513,9 +534,9 @@ where
         }
     }
 
-    /// The stage before is over and holds nothing: what a drop of it would look at is not looked at.
+    /// The stage before is over and holds nothing: what a drop would look at is not looked at.
     #[inline]
-    fn enter(&mut self, stage: Stage<'h, H, M>) {
+    fn set(&mut self, stage: Stage<'h, H, M>) {
         debug_assert!(matches!(self.stage, Stage::Over));
         mem::forget(mem::replace(&mut self.stage, stage));
     }
@@ -523,7 +544,7 @@ where
     /// It is in the queue.
     #[inline]
     fn waits(&mut self, shared: &Shared<M>, ticket: Ticket, ask: &Ask) {
-        self.enter(Stage::Queued(ticket));
+        self.set(Stage::Queued(ticket));
         if shared.watcher.is_there() {
             shared.watcher.tell(|| Event::Waiting);
             self.waits_since = shared.clock.now();

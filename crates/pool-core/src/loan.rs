@@ -347,8 +347,7 @@ fn settle<M: Manager>(
     };
     match verdict {
         Ok(Verdict::Keep) => {
-            let effects = shared.ledger.lock().returned(claim);
-            shared.perform(effects, Place::Anywhere);
+            hand_on(shared, claim);
             if let Some(done) = done {
                 done.set();
             }

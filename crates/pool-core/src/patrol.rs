@@ -263,7 +263,7 @@ impl<M: Manager> Drop for Running<M> {
 fn rounds(limit: Duration) -> u32 {
     const A_SECOND: u64 = 1000 / ROUND.as_millis() as u64;
     let whole = limit.as_secs().saturating_mul(A_SECOND);
-    let rest = limit.subsec_millis().div_ceil(ROUND.as_millis() as u32);
+    let rest = limit.subsec_nanos().div_ceil(ROUND.as_nanos() as u32);
     u32::try_from(whole.saturating_add(rest.into())).unwrap_or(u32::MAX)
 }
 

@@ -557,9 +557,8 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     #[inline(always)]
     fn leave_head(&mut self, place: u32) {
         let number = usize::from(self.entry(place).class);
-        self.waiting -= 1;
+        self.count_out(number);
         let class = self.class_mut(number);
-        class.left = class.left.wrapping_add(1);
         let head = class.line.pop_front();
         debug_assert_eq!(head, Some(place), "only the head leaves like that");
         if class.gone > 0 {

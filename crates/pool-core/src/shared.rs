@@ -100,9 +100,26 @@ impl<M: Manager> Shared<M> {
     }
 
     /// An idle one, if there is one.
-    pub(crate) fn take(&self, caller: &'static Location<'static>) -> Option<Claim<M::Resource>> {
-        let claim = self.ledger.take();
-        claim.or_else(|| self.ledger.lock().try_acquire(caller))
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        caller: &'static Location<'static>,
+    ) -> Option<Claim<M::Resource>> {
+        loop {
+            let claim = self.ledger.take();
+            let claim = claim.or_else(|| self.ledger.lock().try_acquire(caller))?;
+            if !claim.is_retired() {
+                return Some(claim);
+            }
+            self.send_home(claim);
+        }
+    }
+
+    /// Its last user may have looked whether it is to go just before it was to: then it became idle all the same, and
+    /// goes now.
+    #[cold]
+    pub(crate) fn send_home(self: &Arc<Self>, claim: Claim<M::Resource>) {
+        let effects = self.ledger.lock().returned(claim);
+        self.perform(effects, Place::Anywhere);
     }
 
     /// What is known about an occupied slot's resource.

@@ -15,8 +15,8 @@ use crate::{manager::Reason, queue::Priority, upkeep::Place};
 /// The span of a caller's wait, from the first time that it has to until it is served or leaves: the first one that
 /// begins is kept.
 ///
-/// `ManuallyDrop` and a `Drop` instead of the one that the box brings along: every acquire has this and nearly none
-/// has a wait, and unwound in line that drop costs ten instructions of the three hundred of an acquire and release.
+/// `ManuallyDrop` and a `Drop` instead of the one that the box brings along, which unwound in line costs ten instructions
+/// of each wait, whether it is shown or not.
 pub(crate) struct WaitSpan(ManuallyDrop<Option<Box<Wait>>>);
 
 struct Wait {

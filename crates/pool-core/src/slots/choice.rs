@@ -32,7 +32,7 @@ impl<R> Slots<R> {
         }
     }
 
-    /// Not out of the first word.
+    /// In another order, or on a detour.
     #[inline(never)]
     fn take_elsewhere(&self) -> Option<Claim<R>> {
         if self.rotates.load(Ordering::Relaxed) {
@@ -111,7 +111,7 @@ impl<R> Slots<R> {
         None
     }
 
-    /// As `take`, and not beginning with the first word.
+    /// As `take`, beginning with this word.
     #[inline(never)]
     fn take_beginning_with(&self, first: usize) -> Option<Claim<R>> {
         let words = &self.first.idle;

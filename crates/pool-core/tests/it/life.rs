@@ -1,12 +1,16 @@
 //! How long resources live: kept ready, worn out, too old, idle for too long, refreshed. On a paused clock.
 
 use std::{
+    convert::Infallible,
     fmt,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Barrier, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
-use pool_core::{Builder, Guard, Pool, Reason};
+use pool_core::{Builder, CreateCx, Guard, Manager, Metrics, Pool, Reason, Verdict};
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
@@ -129,6 +133,48 @@ async fn a_refresh_replaces_all_that_exists_when_it_comes_home() {
     assert_eq!(pool.status().size, 0);
     assert_eq!(manager.seen().destroyed(), [Reason::Refreshed; 3]);
     assert_eq!(ready(pool.acquire()).unwrap().number, 3);
+}
+
+/// A refresh in the middle of a return, after the look whether the resource is to go.
+#[test]
+fn a_refresh_is_not_missed_by_what_comes_home_meanwhile() {
+    for takes_at_once in [false, true] {
+        let (looks, looked) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let pool = Pool::new(Inspected(Arc::clone(&looks), Arc::clone(&looked), 0.into()));
+        let held = pool.acquire_blocking().unwrap();
+        assert_eq!(*held, 1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| drop(held));
+            looks.wait();
+            pool.refresh();
+            looked.wait();
+        });
+        assert_eq!(pool.status().size, 1, "it came home");
+        if takes_at_once {
+            assert!(pool.try_acquire().is_none());
+        }
+        let mut second = pool.acquire_blocking().unwrap();
+        assert_eq!(*second, 2);
+        Guard::poison(&mut second, Reason::Broken);
+    }
+}
+
+/// Its inspection lasts until both barriers are passed.
+struct Inspected(Arc<Barrier>, Arc<Barrier>, AtomicU32);
+
+impl Manager for Inspected {
+    type Resource = u32;
+    type Error = Infallible;
+
+    async fn create(&self, _: &CreateCx) -> Result<u32, Infallible> {
+        Ok(1 + self.2.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn inspect(&self, _: &mut u32, _: &Metrics) -> Verdict {
+        self.0.wait();
+        self.1.wait();
+        Verdict::Keep
+    }
 }
 
 #[tokio::test(start_paused = true)]
