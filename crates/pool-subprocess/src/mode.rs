@@ -1,6 +1,7 @@
 //! Where a command runs: the four modes, how one is chosen, and what each can do.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
 use crate::error::UnknownRunMode;
@@ -115,11 +116,13 @@ impl RunMode {
     /// The mode that suits the calling thread: see the type.
     #[must_use]
     pub fn detect() -> Self {
-        if crate::drive::tokio_has_io() {
-            Self::Async
-        } else {
-            Self::Threaded
-        }
+        Self::ask().unwrap_or(Self::Threaded)
+    }
+
+    /// The same; an error if it could not be told this time.
+    pub(crate) fn ask() -> io::Result<Self> {
+        let has_io = crate::drive::tokio_has_io()?;
+        Ok(if has_io { Self::Async } else { Self::Threaded })
     }
 
     /// The mode that `POOL_RUN_MODE` names, if it is set and not empty.

@@ -534,7 +534,9 @@ impl Inner {
             }
         }
         // Not under the lock: it may call the host's panic hook.
-        let mode = RunMode::detect();
+        let Ok(mode) = RunMode::ask() else {
+            return RunMode::Threaded;
+        };
         *self.last_detected() = Some((runtime.id(), mode));
         mode
     }

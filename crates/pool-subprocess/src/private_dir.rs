@@ -40,8 +40,15 @@ impl PrivateDir {
         let path = self.keep();
         let until = Instant::now() + REMOVAL_TIME;
         let (mut pause, longest) = PAUSES;
+        let mut is_open = false;
         loop {
             match attempt(&path) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !is_open => {
+                    is_open = true;
+                    if sys::open_up(&path).is_ok() {
+                        continue;
+                    }
+                }
                 Err(error) if passes(&error) && Instant::now() < until => {
                     tracing::debug!(dir = %path.display(), %error, "its removal is tried again");
                 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -115,11 +116,11 @@ pub(crate) struct Interpreters {
 
 impl Interpreters {
     /// The file to execute for a command: like [`find`], but sees through shims. `ask` runs a command to
-    /// its end on this thread and returns what it printed.
+    /// its end on this thread and returns what it printed; an error if it cannot be run this time.
     pub(crate) fn find(
         &self,
         command: &Command,
-        ask: impl FnOnce(Command) -> Option<String>,
+        ask: impl FnOnce(Command) -> io::Result<Option<String>>,
     ) -> Result<PathBuf, SpawnError> {
         let found = find(command)?;
         if command.program != Program::Python || !is_script(&found) {
@@ -138,7 +139,10 @@ impl Interpreters {
         let mut question = Command::new(&found).args(["-c", "import sys; print(sys.executable)"]);
         question.dir.clone_from(&command.dir);
         question.env.clone_from(&command.env);
-        let answer = ask(question).map(|answer| PathBuf::from(answer.trim_end()));
+        let Ok(answer) = ask(question) else {
+            return Ok(found);
+        };
+        let answer = answer.map(|answer| PathBuf::from(answer.trim_end()));
         // A shim that gives no answer may still run the script.
         let interpreter = answer
             .filter(|file| sys::is_executable(file))

@@ -1,5 +1,6 @@
 //! Where a command runs: the one place that turns a run mode into a driver.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -222,14 +223,17 @@ fn watch(
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs a small command to its end on this thread and returns what it printed.
-fn ask(launcher: &Launcher, question: &Command) -> Option<String> {
-    let program = program::find(question).ok()?;
+fn ask(launcher: &Launcher, question: &Command) -> io::Result<Option<String>> {
+    let program = program::find(question).map_err(io::Error::other)?;
+    // Before there is a child that nobody could wait for without it.
+    let kick = Kick::new()?;
     let started = now();
     let surroundings = Surroundings {
         dir: question.dir.as_deref(),
         ..Surroundings::default()
     };
-    let spawned = tree::spawn(launcher, question, &program, surroundings).ok()?;
+    let spawned = tree::spawn(launcher, question, &program, surroundings);
+    let spawned = spawned.map_err(io::Error::other)?;
     let lifecycle = Lifecycle::new(Duration::ZERO, Some(started + ASK_TIMEOUT), None);
     let pid = Some(spawned.process.pid());
     let line = question.command_line();
@@ -241,9 +245,9 @@ fn ask(launcher: &Launcher, question: &Command) -> Option<String> {
         Arc::clone(&monitor),
         Buffers::default(),
     );
-    drive::run_here(drive, Kick::new().ok()?);
-    let outcome = monitor.wait_end().ok().filter(Outcome::is_success)?;
-    Some(outcome.stdout().to_string_lossy().into_owned())
+    drive::run_here(drive, kick);
+    let outcome = monitor.wait_end().ok().filter(Outcome::is_success);
+    Ok(outcome.map(|outcome| outcome.stdout().to_string_lossy().into_owned()))
 }
 
 /// A dry run: an end without a beginning.

@@ -25,6 +25,12 @@ pub(crate) const SWEEP_TIME: Duration = crate::lifecycle::STUCK_AFTER;
 /// Between two looks, for what was killed to die.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// How many are killed by one look: they take a descriptor each until they are dead.
+const AT_ONCE: usize = 64;
+
+/// How long whoever asks looks by himself where there is no thread for it.
+const HERE_TIME: Duration = Duration::from_millis(250);
+
 /// The looks for what has a mark.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sweeper(Arc<Mutex<Queue>>);
@@ -104,20 +110,48 @@ impl Sweeper {
             dying: Vec::new(),
             gone: Vec::new(),
         });
-        if !queue.has_thread {
-            let sweeper = self.clone();
-            // If there is none now, the next one does it for both.
-            std::thread::Builder::new()
-                .name("pool-sweeper".into())
-                .spawn(move || sweeper.run())?;
-            queue.has_thread = true;
+        drop(queue);
+        if self.start().is_err() {
+            // What it is to kill may be what leaves no room for a thread: it is looked for here.
+            self.look_here();
+            // If there is none even now, the next one does it for both.
+            self.start()?;
         }
         Ok(errand)
     }
 
+    /// Its thread, unless it runs or there is nothing to do.
+    fn start(&self) -> io::Result<()> {
+        let mut queue = self.queue();
+        if queue.has_thread || queue.waiting.is_empty() {
+            return Ok(());
+        }
+        let sweeper = self.clone();
+        std::thread::Builder::new()
+            .name("pool-sweeper".into())
+            .spawn(move || sweeper.run())?;
+        queue.has_thread = true;
+        Ok(())
+    }
+
+    /// Kills, as long as a look finds something and no thread can be had.
+    fn look_here(&self) {
+        let mut requests = mem::take(&mut self.queue().waiting);
+        let until = Instant::now() + HERE_TIME;
+        let looked = catch_unwind(AssertUnwindSafe(|| {
+            while look(&mut requests) && Instant::now() < until {
+                std::thread::sleep(PAUSE);
+            }
+        }));
+        if looked.is_ok() {
+            self.queue().waiting.append(&mut requests);
+        }
+    }
+
     /// What has this mark, which is let be.
     pub(crate) fn find(mark: &str) -> io::Result<Survivors> {
-        let found = sys::escapees(VARIABLE, &[mark])?;
+        let mut found = Vec::new();
+        sys::escapees(VARIABLE, &[mark], usize::MAX, &mut found)?;
         let survivors = found.into_iter().map(|found| found.survivor);
         Ok(Survivors::of(survivors.collect()))
     }
@@ -149,16 +183,14 @@ impl Sweeper {
     }
 }
 
-/// Kills what is found. Whoever has nothing left, or no time, is told.
-fn look(requests: &mut Vec<Request>) {
+/// Kills what is found; whether it was anything. Whoever has nothing left, or no time, is told.
+fn look(requests: &mut Vec<Request>) -> bool {
     let marks: Vec<&str> = requests.iter().map(|request| &*request.mark).collect();
-    let looked = sys::escapees(VARIABLE, &marks);
+    let mut found = Vec::new();
+    // What it found before an error is killed: it may be what uses everything up.
+    let error = sys::escapees(VARIABLE, &marks, AT_ONCE, &mut found).err();
+    let has_found = !found.is_empty();
     let now = Instant::now();
-    // There may be descriptors again in a moment.
-    let (found, error) = match looked {
-        Ok(found) => (found, None),
-        Err(error) => (Vec::new(), Some(error)),
-    };
     for request in requests.iter_mut() {
         let dying = mem::take(&mut request.dying).into_iter();
         let (gone, dying) = dying.partition::<Vec<_>, _>(Escapee::is_gone);
@@ -191,4 +223,5 @@ fn look(requests: &mut Vec<Request>) {
             _ => requests.push(request),
         }
     }
+    has_found
 }

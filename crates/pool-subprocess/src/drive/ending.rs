@@ -95,7 +95,8 @@ impl Drive {
         }
     }
 
-    /// Tells the end when that is done, takes too long, or somebody kills it once more.
+    /// Tells the end when that is done or takes too long. For whoever kills it meanwhile, its output need not be copied any
+    /// more; what is left of it is removed all the same.
     pub(super) fn poll_close(&mut self, waker: &Waker, now: Instant) -> Poll<()> {
         let mut requests = self.monitor.attend(waker).into_iter().flatten();
         let is_killed = requests.any(|request| matches!(request, Request::Kill(_)));
@@ -118,8 +119,13 @@ impl Drive {
         }
         if let Some(files) = &mut self.files {
             let command = &self.monitor.command;
-            if files.poll(command, waker).is_pending() {
-                if now < closing.until && !is_killed {
+            let mut polled = files.poll(command, waker);
+            if polled.is_pending() && is_killed {
+                files.give_up_copy(command);
+                polled = files.poll(command, waker);
+            }
+            if polled.is_pending() {
+                if now < closing.until {
                     self.closing = Some(closing);
                     return Poll::Pending;
                 }

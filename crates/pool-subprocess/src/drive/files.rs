@@ -71,12 +71,16 @@ impl Files {
 
     /// Waits for nothing any more. What was begun goes on by itself.
     pub(super) fn give_up(&mut self, command: &CommandLine) {
+        self.give_up_copy(command);
+        if self.removal.take().is_some() {
+            tracing::warn!(%command, "its scratch directory is still being removed, and is not waited for any more");
+        }
+    }
+
+    pub(super) fn give_up_copy(&mut self, command: &CommandLine) {
         if self.copying.take().is_some() {
             tracing::warn!(%command, "the copy of its output is not complete, and is not waited for any more");
             self.tee_error = Some("not complete when the run ended".to_owned());
-        }
-        if self.removal.take().is_some() {
-            tracing::warn!(%command, "its scratch directory is still being removed, and is not waited for any more");
         }
     }
 }

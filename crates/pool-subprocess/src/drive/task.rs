@@ -1,6 +1,7 @@
 //! A driver as a task of the caller's tokio runtime.
 
 use std::future::Future;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,13 +14,19 @@ use super::{Drive, thread::DriverThread};
 use crate::sys::{self, Watches};
 
 /// Whether the calling thread is inside of a tokio runtime whose I/O driver is on. tokio can only be
-/// asked by a call that panics if it is off.
-pub(crate) fn tokio_has_io() -> bool {
+/// asked by a call that panics if it is off. An error if this time it could not be asked.
+pub(crate) fn tokio_has_io() -> io::Result<bool> {
     if Handle::try_current().is_err() {
-        return false;
+        return Ok(false);
     }
     // With nothing to catch, the probe would be the end; nearly every runtime has its I/O on.
-    cfg!(panic = "abort") || catch_unwind(AssertUnwindSafe(sys::need_tokio_io)).is_ok()
+    if cfg!(panic = "abort") {
+        return Ok(true);
+    }
+    match catch_unwind(AssertUnwindSafe(sys::need_tokio_io)) {
+        Ok(asked) => asked.map(|()| true),
+        Err(_) => Ok(false),
+    }
 }
 
 /// Drives a child on the current runtime. When that is dropped first, the thread goes on.

@@ -15,7 +15,7 @@
 //! | [`Watches`] | tokio's `AsyncFd` | waits of the system's thread pool |
 //! | [`Polled`], [`Kick`], [`wait`] | poll(2) and a pipe | an event |
 //! | [`is_executable`] | mode bits | – |
-//! | [`private_dir`], [`give_to`] | mode 0700, chown | – |
+//! | [`private_dir`], [`give_to`], [`open_up`] | mode 0700, chown | – |
 //! | [`exhausted`] | EAGAIN, EMFILE, ENFILE, ENOMEM | memory |
 //! | [`is_in_use`] | EBUSY, ENOTEMPTY | the same, sharing violation, access denied |
 //! | [`need_tokio_io`] | panics in a runtime without I/O | nothing: no tokio I/O is used |
@@ -54,7 +54,8 @@ pub(crate) use unix::{
 #[cfg(unix)]
 pub(crate) use unix::{
     Enclosure, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains, Source,
-    Watches, exhausted, give_to, is_executable, is_in_use, need_tokio_io, private_dir, wait,
+    Watches, exhausted, give_to, is_executable, is_in_use, need_tokio_io, open_up, private_dir,
+    wait,
 };
 #[cfg(target_os = "linux")]
 pub(crate) use unix::{Escapee, become_subreaper, escapees, strays};
@@ -66,7 +67,8 @@ pub(crate) use windows::{
 #[cfg(windows)]
 pub(crate) use windows::{
     Enclosure, InputPipe, Kick, Killer, Launcher, OutputPipe, Polled, Process, Remains, Source,
-    Watches, exhausted, give_to, is_executable, is_in_use, need_tokio_io, private_dir, wait,
+    Watches, exhausted, give_to, is_executable, is_in_use, need_tokio_io, open_up, private_dir,
+    wait,
 };
 
 /// What was found of a tree whose child is dead, after a kill.

@@ -31,6 +31,6 @@ pub(crate) fn strays(_: &str) -> io::Result<Vec<Escapee>> {
     Ok(Vec::new())
 }
 
-pub(crate) fn escapees(_: &str, _: &[&str]) -> io::Result<Vec<Escapee>> {
-    Ok(Vec::new())
+pub(crate) fn escapees(_: &str, _: &[&str], _: usize, _: &mut Vec<Escapee>) -> io::Result<()> {
+    Ok(())
 }

@@ -164,6 +164,21 @@ pub(crate) fn is_in_use(error: &io::Error) -> bool {
     matches!(error.kind(), DirectoryNotEmpty | ResourceBusy)
 }
 
+/// Lets this user into all directories of a tree, which a child may have closed to everybody.
+pub(crate) fn open_up(dir: &Path) -> io::Result<()> {
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        std::fs::set_permissions(&dir, Permissions::from_mode(0o700))?;
+        for entry in std::fs::read_dir(&dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                dirs.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Makes a directory the child's user's own.
 pub(crate) fn give_to(path: &Path, identity: &Identity) -> io::Result<()> {
     if identity.user.is_none() && identity.group.is_none() {
@@ -324,9 +339,9 @@ fn watch(source: Source) -> io::Result<AsyncFd<RawFd>> {
     Ok(watch?)
 }
 
-/// Panics in a tokio runtime whose I/O driver is off: what [`Watches`] would do later.
-pub(crate) fn need_tokio_io() {
-    drop(tokio::net::UnixDatagram::unbound());
+/// Panics in a tokio runtime whose I/O driver is off: what [`Watches`] would do later. An error says nothing of it.
+pub(crate) fn need_tokio_io() -> io::Result<()> {
+    tokio::net::UnixDatagram::unbound().map(drop)
 }
 
 /// Readiness that [`wait`] found by poll(2).
@@ -427,8 +442,21 @@ pub(crate) fn wait<'a>(
         .iter()
         .map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags))
         .collect();
-    // An interruption is a wake-up like another: the caller looks at everything again.
-    let _ = rustix::event::poll(&mut fds, until.map(time_left).as_ref());
+    let polled_well = rustix::event::poll(&mut fds, until.map(time_left).as_ref());
+    if let Err(error) = polled_well {
+        // An interruption is a wake-up like another. Else there are more of them than the host may have descriptors, or no
+        // memory to look at them: then each is looked at by itself, now and then.
+        if error != rustix::io::Errno::INTR {
+            std::thread::sleep(until.map_or(PAUSE, |until| {
+                PAUSE.min(until.saturating_duration_since(Instant::now()))
+            }));
+            kick.clear();
+            for flags in polled {
+                flags.ready = [true; Role::COUNT];
+            }
+        }
+        return;
+    }
     for ((entry, ..), fd) in entries.iter().zip(&fds) {
         if !fd.revents().is_empty() {
             match entry {
@@ -438,6 +466,9 @@ pub(crate) fn wait<'a>(
         }
     }
 }
+
+/// Between two looks where the system does not say when to look.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// From now until then, up to a day, and never a little too short.
 fn time_left(until: Instant) -> Timespec {

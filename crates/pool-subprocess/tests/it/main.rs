@@ -38,6 +38,8 @@ mod scripted;
 mod seed;
 #[cfg(feature = "serde")]
 mod serialised;
+#[cfg(target_os = "linux")]
+mod shortage;
 mod slots;
 mod spawner;
 #[cfg(feature = "testing")]

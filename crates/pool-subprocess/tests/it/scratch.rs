@@ -106,6 +106,9 @@ async fn remove_with_something_in_the_way() {
         child.kill();
         let removal = async {
             heard.recv().await.expect("it is tried");
+            // Who is in a hurry does not want it to stay.
+            pool.kill_all();
+            heard.recv().await.expect("it is tried again");
             assert!(dir.exists(), "{mode}");
             drop(obstacle);
         };

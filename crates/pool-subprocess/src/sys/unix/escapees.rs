@@ -47,10 +47,14 @@ impl Escapee {
     }
 }
 
-/// Every process whose environment, as it was when it executed its program, has one of the marks in this variable. Those
-/// that we may not look at are not found; an error means that there may be others.
-pub(crate) fn escapees(variable: &str, marks: &[&str]) -> io::Result<Vec<Escapee>> {
-    let mut found = Vec::new();
+/// Every process whose environment, as it was when it executed its program, has one of the marks in this variable, at most
+/// so many. Those that we may not look at are not found; an error means that there may be others.
+pub(crate) fn escapees(
+    variable: &str,
+    marks: &[&str],
+    most: usize,
+    found: &mut Vec<Escapee>,
+) -> io::Result<()> {
     for entry in fs::read_dir("/proc")? {
         let pid = entry?
             .file_name()
@@ -59,8 +63,13 @@ pub(crate) fn escapees(variable: &str, marks: &[&str]) -> io::Result<Vec<Escapee
         if let Some(pid) = pid {
             found.extend(escapee(pid, variable, marks)?);
         }
+        if found.len() >= most {
+            return Err(io::Error::other(
+                "there are more than are looked at at once",
+            ));
+        }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// The children of this process that live, are in another session, in no cgroup of a pool's, and have this variable not

@@ -78,15 +78,16 @@ impl Guardian {
             changed: Condvar::new(),
         });
         let first = shared.start(&starter, cgroup.as_deref())?;
-        // Given to the thread when there is one: without it, the guardian is let go, and waited for.
+        // Given to the thread when there is one. Without it, the guardian is killed before it is let go: it would take that for
+        // the host's end, and remove the cgroups.
         let hand = Arc::new(Mutex::new(Some(first)));
         let (watcher, taker) = (Arc::clone(&shared), Arc::clone(&hand));
         let thread = std::thread::Builder::new()
             .name("pool-guardian".into())
             .spawn(move || watcher.watch(take(&taker), &starter, cgroup.as_deref()));
         if let Err(error) = thread {
-            drop(shared.watch_state().pipe.take());
             if let Some(first) = take(&hand) {
+                first.killer().kill();
                 wait(first);
             }
             return Err(error);
@@ -275,7 +276,9 @@ fn wait(mut process: Process) {
             _ => break,
         }
         let mut fds = [PollFd::new(process.exit(), PollFlags::IN)];
-        let _ = poll(&mut fds, None);
+        if poll(&mut fds, None).is_err() {
+            std::thread::sleep(super::PAUSE);
+        }
     }
     let _ = process.sweep();
 }

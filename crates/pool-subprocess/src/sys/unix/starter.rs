@@ -112,10 +112,10 @@ impl Starter {
                 match cloner.spawn(&launch, cgroup.clone(), &mut entry) {
                     Ok(spawned) => return Ok((spawned, Way::Clone)),
                     Err(linux::Refusal::Failed(fault)) => {
-                        if let (Some(libc::ENODEV), Some(cgroup)) =
+                        if let (Some(libc::ENODEV | libc::EBUSY), Some(cgroup)) =
                             (fault.error.raw_os_error(), &cgroup)
                         {
-                            // Somebody has removed it.
+                            // Somebody has removed it, or has put cgroups of his own into it.
                             cgroup.spend();
                         }
                         return Err(fault);
@@ -230,7 +230,8 @@ fn spawn_by_std(launch: Launch<'_>, entry: Option<Entry>) -> Result<Spawned, Fau
     let process = match exit_descriptor(pid) {
         Ok(exit) => Process::new(pid, exit, grouping, None, entry),
         Err(error) => {
-            // Without a way to learn of its end the child cannot be kept.
+            // Without a way to learn of its end the child cannot be kept, nor what it has begun.
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
             let _ = child.kill();
             drop(entry);
             let _ = child.wait();
