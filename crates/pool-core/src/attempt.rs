@@ -11,6 +11,7 @@
 //! | done: it was decided at once | nothing | nothing |
 
 mod countdown;
+mod course;
 mod refusals;
 
 use std::{
@@ -28,9 +29,12 @@ use tokio::{
 };
 use tracing::Span;
 
-use self::countdown::Countdown;
+use self::{
+    countdown::Countdown,
+    course::{Course, Stage},
+};
 use crate::{
-    check::{self, Check, Checked},
+    check::{self, Checked},
     effects::{Admission, Ask, Grant, Need},
     error::AcquireError,
     foreign::Fault,
@@ -41,7 +45,6 @@ use crate::{
     queue::{End, Look, Priority, Ticket},
     shared::Shared,
     slots::Claim,
-    spans::WaitSpan,
     upkeep::Place,
 };
 
@@ -72,32 +75,6 @@ where
     /// It was not had at once.
     Begun(Course<'h, H, M>),
     Done,
-}
-
-struct Course<'h, H, M>
-where
-    H: Borrow<Arc<Shared<M>>>,
-    M: Manager,
-{
-    stage: Stage<'h, H, M>,
-    countdown: Countdown,
-    /// When its wait began, by the pool's clock, if an observer wants to know; 0 for never.
-    waits_since: u64,
-    /// Since its first wait, if tracing wants to know.
-    wait: WaitSpan,
-}
-
-enum Stage<'h, H, M>
-where
-    H: Borrow<Arc<Shared<M>>>,
-    M: Manager,
-{
-    /// Its resource was refused: once it is in line again, that one is destroyed.
-    Again(Box<(Loan<H, M>, Reason)>),
-    Queued(Ticket),
-    Checking(Check<'h, H, M>),
-    /// It is being worked on, or has ended.
-    Over,
 }
 
 pub(crate) type Outcome<H, M> = Result<Loan<H, M>, AcquireError<<M as Manager>::Error>>;
@@ -517,39 +494,6 @@ where
             }) => self.shared().ledger.lock().ahead(ticket),
             State::Start(_) | State::StartAnew(_) | State::Begun(_) | State::Done => None,
         }
-    }
-}
-
-impl<'h, H, M> Course<'h, H, M>
-where
-    H: Borrow<Arc<Shared<M>>>,
-    M: Manager,
-{
-    fn of(deadline: Option<Duration>) -> Self {
-        Self {
-            stage: Stage::Over,
-            countdown: Countdown::Unset(deadline),
-            waits_since: 0,
-            wait: WaitSpan::none(),
-        }
-    }
-
-    /// The stage before is over and holds nothing: what a drop would look at is not looked at.
-    #[inline]
-    fn set(&mut self, stage: Stage<'h, H, M>) {
-        debug_assert!(matches!(self.stage, Stage::Over));
-        mem::forget(mem::replace(&mut self.stage, stage));
-    }
-
-    /// It is in the queue.
-    #[inline]
-    fn waits(&mut self, shared: &Shared<M>, ticket: Ticket, ask: &Ask) {
-        self.set(Stage::Queued(ticket));
-        if shared.watcher.is_there() {
-            shared.watcher.tell(|| Event::Waiting);
-            self.waits_since = shared.clock.now();
-        }
-        self.wait.begin(ask.priority, ask.caller);
     }
 }
 

@@ -1,0 +1,75 @@
+//! What an attempt is that was not served at once.
+
+use std::{borrow::Borrow, mem, sync::Arc, time::Duration};
+
+use super::countdown::Countdown;
+use crate::{
+    check::Check,
+    effects::Ask,
+    loan::Loan,
+    manager::{Manager, Reason},
+    observer::Event,
+    queue::Ticket,
+    shared::Shared,
+    spans::WaitSpan,
+};
+
+pub(super) struct Course<'h, H, M>
+where
+    H: Borrow<Arc<Shared<M>>>,
+    M: Manager,
+{
+    pub(super) stage: Stage<'h, H, M>,
+    pub(super) countdown: Countdown,
+    /// When its wait began, by the pool's clock, if an observer wants to know; 0 for never.
+    pub(super) waits_since: u64,
+    /// Since its first wait, if tracing wants to know.
+    pub(super) wait: WaitSpan,
+}
+
+pub(super) enum Stage<'h, H, M>
+where
+    H: Borrow<Arc<Shared<M>>>,
+    M: Manager,
+{
+    /// Its resource was refused: once it is in line again, that one is destroyed.
+    Again(Box<(Loan<H, M>, Reason)>),
+    Queued(Ticket),
+    Checking(Check<'h, H, M>),
+    /// It is being worked on, or has ended.
+    Over,
+}
+
+impl<'h, H, M> Course<'h, H, M>
+where
+    H: Borrow<Arc<Shared<M>>>,
+    M: Manager,
+{
+    #[inline]
+    pub(super) fn of(deadline: Option<Duration>) -> Self {
+        Self {
+            stage: Stage::Over,
+            countdown: Countdown::Unset(deadline),
+            waits_since: 0,
+            wait: WaitSpan::none(),
+        }
+    }
+
+    /// The stage before is over and holds nothing: what a drop would look at is not looked at.
+    #[inline]
+    pub(super) fn set(&mut self, stage: Stage<'h, H, M>) {
+        debug_assert!(matches!(self.stage, Stage::Over));
+        mem::forget(mem::replace(&mut self.stage, stage));
+    }
+
+    /// It is in the queue.
+    #[inline]
+    pub(super) fn waits(&mut self, shared: &Shared<M>, ticket: Ticket, ask: &Ask) {
+        self.set(Stage::Queued(ticket));
+        if shared.watcher.is_there() {
+            shared.watcher.tell(|| Event::Waiting);
+            self.waits_since = shared.clock.now();
+        }
+        self.wait.begin(ask.priority, ask.caller);
+    }
+}
