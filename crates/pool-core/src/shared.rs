@@ -55,7 +55,7 @@ pub(crate) struct Shared<M: Manager> {
 
 impl<M: Manager> Shared<M> {
     /// Carries out what an event asks for. No lock is held.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn perform(self: &Arc<Self>, effects: PoolEffects<M>, place: Place) {
         let Effects { wake, rest } = effects;
         if let Some(waker) = wake {

@@ -20,11 +20,14 @@ pub(super) struct Places {
     more_free: Vec<u32>,
 }
 
-/// A few places, in half a cache line.
+/// With their count, half a cache line.
+const FEW: usize = 7;
+
+/// A few places.
 #[derive(Debug, Default)]
 struct Few {
     count: u32,
-    places: [u32; 7],
+    places: [u32; FEW],
 }
 
 impl Places {
@@ -58,12 +61,15 @@ impl Places {
     /// take little longer than one.
     #[inline(never)]
     fn reclaim(&mut self, is_there: impl Fn(u32) -> bool) -> Option<u32> {
-        for place in std::mem::take(&mut self.posted).as_slice() {
-            if is_there(*place) {
-                self.posted.push(*place);
+        let posted = std::mem::take(&mut self.posted.count) as usize;
+        for at in 0..posted.min(FEW) {
+            let place = self.posted.places[at];
+            if is_there(place) {
+                // In front of those that are looked at next.
+                self.posted.push(place);
             } else {
                 // None was free.
-                self.free.push(*place);
+                self.free.push(place);
             }
         }
         self.free.pop().or_else(|| self.more_free.pop())
