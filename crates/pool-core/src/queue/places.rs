@@ -61,17 +61,19 @@ impl Places {
     /// take little longer than one.
     #[inline(never)]
     fn reclaim(&mut self, is_there: impl Fn(u32) -> bool) -> Option<u32> {
-        let posted = std::mem::take(&mut self.posted.count) as usize;
-        for at in 0..posted.min(FEW) {
+        let posted = (self.posted.count as usize).min(FEW);
+        let mut kept = 0;
+        for at in 0..posted {
             let place = self.posted.places[at];
             if is_there(place) {
-                // In front of those that are looked at next.
-                self.posted.push(place);
+                self.posted.places[kept] = place;
+                kept += 1;
             } else {
                 // None was free.
                 self.free.push(place);
             }
         }
+        self.posted.count = kept as u32;
         self.free.pop().or_else(|| self.more_free.pop())
     }
 
