@@ -64,8 +64,12 @@ impl Child {
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     pub async fn next_line(&mut self) -> Option<LineRef<'_>> {
-        let next = poll_fn(|cx| self.running.poll_next(cx)).await;
-        self.line(next)
+        // Nearly always it is here already, and there is nothing to wait for.
+        if !self.running.has_line() {
+            let next = poll_fn(|cx| self.running.poll_next(cx)).await;
+            return self.line(next);
+        }
+        self.running.line()
     }
 
     /// The next line of its output; `None` when it has ended and all lines were taken.

@@ -412,6 +412,10 @@ impl Attachment {
     }
 
     #[inline]
+    pub(crate) fn has_line(&mut self) -> bool {
+        self.reader.has_line()
+    }
+
     pub(crate) fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Next> {
         if self.reader.has_line() {
             Poll::Ready(Next::Line)
@@ -429,6 +433,7 @@ impl Attachment {
     }
 
     /// The line that [`Next::Line`] tells of.
+    #[inline]
     pub(crate) fn line(&mut self) -> Option<LineRef<'_>> {
         self.reader.next()
     }

@@ -183,7 +183,9 @@ pub(crate) fn wake(consumer: Option<Waker>) {
 impl Lines {
     /// The next line; `None` at the end.
     pub async fn next_line(&mut self) -> Option<LineRef<'_>> {
-        poll_fn(|cx| self.poll_chunks(cx)).await;
+        if !self.reader.has_line() {
+            poll_fn(|cx| self.poll_chunks(cx)).await;
+        }
         self.reader.next()
     }
 
