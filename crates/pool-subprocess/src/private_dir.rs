@@ -42,13 +42,16 @@ impl PrivateDir {
         let (mut pause, longest) = PAUSES;
         let mut is_open = false;
         loop {
-            match attempt(&path) {
+            let attempted = match attempt(&path) {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !is_open => {
-                    is_open = true;
-                    if sys::open_up(&path).is_ok() {
-                        continue;
-                    }
+                    sys::open_up(&path).and_then(|()| {
+                        is_open = true;
+                        attempt(&path)
+                    })
                 }
+                attempted => attempted,
+            };
+            match attempted {
                 Err(error) if passes(&error) && Instant::now() < until => {
                     tracing::debug!(dir = %path.display(), %error, "its removal is tried again");
                 }
