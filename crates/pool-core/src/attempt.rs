@@ -257,15 +257,16 @@ where
         let shared = self.shared();
         let now = || shared.clock.now();
         let admission = shared.ledger.lock().acquire(ask, &mut spare, now);
-        match admission {
+        let refusal = match admission {
             Admission::Lent(claim) if claim.is_retired() => {
                 return self.ask_instead(claim, need, end, cx);
             }
             Admission::Lent(claim) => {
-                if let Some(loan) = self.check(claim) {
-                    self.end();
-                    return Poll::Ready(Ok(loan));
-                }
+                let Some(loan) = self.check(claim) else {
+                    return self.go_on(end, cx);
+                };
+                self.end();
+                return Poll::Ready(Ok(loan));
             }
             Admission::Queued(ticket, watch) => {
                 let mode = self.mode;
@@ -280,24 +281,25 @@ where
             Admission::Creates(ticket, effects) => {
                 let (shared, course) = self.course();
                 course.waits(shared, ticket, &ask);
-                let _entered = course.wait.get().map(Span::enter);
+                let entered = course.wait.get().map(Span::enter);
                 // A create that is done at once needs no executor.
                 shared.perform(effects, Place::Here);
+                drop(entered);
+                return self.go_on(end, cx);
             }
-            Admission::CircuitOpen(after) => {
-                self.end();
-                return Poll::Ready(Err(self.circuit_open(after)));
-            }
+            Admission::CircuitOpen(after) => self.circuit_open(after),
             Admission::Saturated { waiters } => {
-                self.end();
                 self.shared().watcher.tell(|| Event::Saturated);
-                return Poll::Ready(Err(AcquireError::Saturated { waiters }));
+                AcquireError::Saturated { waiters }
             }
-            Admission::Closed => {
-                self.end();
-                return Poll::Ready(Err(AcquireError::Closed));
-            }
-        }
+            Admission::Closed => AcquireError::Closed,
+        };
+        self.end();
+        Poll::Ready(Err(refusal))
+    }
+
+    /// In the next stage, which is set.
+    fn go_on(&mut self, end: End, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
         match end {
             End::Back => self.advance(cx),
             End::Front => Poll::Pending,

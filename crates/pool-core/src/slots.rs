@@ -127,7 +127,7 @@ struct Slot<R> {
 }
 
 /// One of the first segment: what two threads do with two of these is in no cache line of both, and what one writes
-/// each time is in a single one.
+/// each time is in a single one, unless the resource asks for more than a line itself.
 #[repr(C, align(64))]
 struct Lone<R>(Slot<R>);
 

@@ -113,7 +113,8 @@ impl RunMode {
     /// The environment variable that overrides the choice by surroundings, not the one by code.
     pub const ENV: &'static str = "POOL_RUN_MODE";
 
-    /// The mode that suits the calling thread: see the type.
+    /// The mode that suits the calling thread: see the type. `Threaded` where its runtime cannot be asked for want of
+    /// descriptors.
     #[must_use]
     pub fn detect() -> Self {
         Self::ask().unwrap_or(Self::Threaded)

@@ -10,13 +10,12 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-
 use rustix::event::epoll;
 use rustix::fs::MemfdFlags;
 use rustix::io::retry_on_intr;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::linux::{Environment, WaitIdStatus};
 use crate::cgroup::Cgroup;

@@ -47,6 +47,33 @@ fn a_claim_outlives_its_slots() {
     assert_eq!(claim.get_mut().take().map(|o| o.resource), Some(7));
 }
 
+/// In the first segment, where slots are apart, and behind it, where they are not.
+#[test]
+fn a_resource_lies_as_its_type_asks() {
+    #[repr(align(128))]
+    struct Wide(u32);
+
+    let count = FIRST as u32 + 3;
+    let slots = Slots::new(count as usize);
+    let claims = (0..count).map(|_| slots.take_vacant(count as usize, false));
+    for mut claim in claims.collect::<Vec<_>>() {
+        let resource = Wide(claim.index());
+        let terms = Terms::new(Phase::Lent);
+        *claim.get_mut() = Some(Occupant {
+            terms,
+            uses: 0,
+            resource,
+        });
+        assert!(slots.put(claim).is_ok());
+    }
+    while let Some(claim) = slots.take() {
+        let resource = claim.get().map(|occupant| &occupant.resource);
+        let resource = resource.expect("it was put there");
+        assert_eq!(ptr::from_ref(resource).addr() % 128, 0);
+        assert_eq!(resource.0, claim.index());
+    }
+}
+
 #[test]
 fn nothing_is_taken_or_put_without_the_lock_while_raised() {
     let slots = Slots::new(70);
