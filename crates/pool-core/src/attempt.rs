@@ -42,6 +42,7 @@ use crate::{
     manager::{Manager, Reason},
     observer::Event,
     park,
+    patrol::Watch,
     queue::{End, Look, Priority, Ticket},
     shared::Shared,
     slots::Claim,
@@ -150,8 +151,7 @@ where
             return self.advance(cx);
         };
         let Some(claim) = self.shared().ledger.take() else {
-            // Nothing need be set up for more than a wait.
-            return self.ask(Need::Any, End::Back, cx);
+            return self.queue_up(cx);
         };
         if claim.is_retired() {
             return self.ask_instead(claim, Need::Any, End::Back, cx);
@@ -162,12 +162,56 @@ where
                 mem::forget(mem::replace(&mut self.state, State::Done));
                 Poll::Ready(Ok(loan))
             }
-            None => self.advance(cx),
+            None => self.go_on(cx),
         }
     }
 
     #[inline(never)]
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
+        if let Some(outcome) = self.posted().and_then(|grant| self.accept(grant)) {
+            self.end();
+            return Poll::Ready(outcome);
+        }
+        self.go_on(cx)
+    }
+
+    /// What its wait brought, if that ended as nearly all do: something was posted.
+    #[inline(always)]
+    fn posted(&mut self) -> Option<Grant<Claim<M::Resource>, M::Error>> {
+        let (Some(home), State::Begun(course)) = (&self.home, &mut self.state) else {
+            return None;
+        };
+        if !matches!(course.stage, Stage::Queued(_)) || course.wait.is_to_enter() {
+            return None;
+        }
+        let ticket = match mem::replace(&mut course.stage, Stage::Over) {
+            Stage::Queued(ticket) => ticket,
+            Stage::Again(_) | Stage::Checking(_) | Stage::Over => return None,
+        };
+        match home.borrow().ledger.collect(ticket) {
+            Ok(grant) => Some(grant),
+            Err(ticket) => {
+                course.set(Stage::Queued(ticket));
+                None
+            }
+        }
+    }
+
+    /// What comes of a grant; nothing yet if the next stage is set.
+    #[inline(always)]
+    fn accept(&mut self, grant: Grant<Claim<M::Resource>, M::Error>) -> Option<Outcome<H, M>> {
+        match grant {
+            Grant::Used(claim) => self.check(claim).map(Ok),
+            Grant::Fresh(claim) => Some(Ok(self.lend(claim))),
+            Grant::CircuitOpen(after) => Some(Err(self.circuit_open(after))),
+            Grant::Closed => Some(Err(AcquireError::Closed)),
+            Grant::Failed(failure) => Some(Err(self.failed(failure))),
+        }
+    }
+
+    /// From stage to stage.
+    #[inline(never)]
+    fn go_on(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
         loop {
             let stage = match &mut self.state {
                 State::Begun(course) if course.wait.is_to_enter() => {
@@ -190,17 +234,11 @@ where
                     }
                 }
                 Stage::Queued(ticket) => match self.look(ticket, cx.waker()) {
-                    Ok(Grant::Fresh(claim)) => return Poll::Ready(Ok(self.lend(claim))),
-                    Ok(Grant::Used(claim)) => {
-                        if let Some(loan) = self.check(claim) {
-                            return Poll::Ready(Ok(loan));
+                    Ok(grant) => {
+                        if let Some(outcome) = self.accept(grant) {
+                            return Poll::Ready(outcome);
                         }
                     }
-                    Ok(Grant::CircuitOpen(after)) => {
-                        return Poll::Ready(Err(self.circuit_open(after)));
-                    }
-                    Ok(Grant::Closed) => return Poll::Ready(Err(AcquireError::Closed)),
-                    Ok(Grant::Failed(failure)) => return Poll::Ready(Err(self.failed(failure))),
                     Err(ticket) => {
                         self.course().1.set(Stage::Queued(ticket));
                         return self.sleep(cx);
@@ -227,7 +265,7 @@ where
     #[cold]
     fn advance_inside(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
         let span = self.course().1.wait.enter();
-        let outcome = span.in_scope(|| self.advance(cx));
+        let outcome = span.in_scope(|| self.go_on(cx));
         if let State::Begun(course) = &mut self.state {
             course.wait.exit();
             if outcome.is_ready() {
@@ -237,55 +275,92 @@ where
         outcome
     }
 
+    /// Nothing is idle: asks the pool, and nothing is set up for more than a wait.
+    #[inline(never)]
+    fn queue_up(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
+        let ask = self.request(Need::Any, End::Back);
+        let mut spare = Some(cx.waker().clone());
+        let shared = self.shared();
+        let mut session = shared.ledger.lock();
+        let followed = ask
+            .task
+            .and_then(|task| session.follow(ask.priority, ask.caller, task, &mut spare));
+        let Some((ticket, watch)) = followed else {
+            let admission = session.acquire(ask, &mut spare, || shared.clock.now());
+            drop(session);
+            return self.admitted(admission, &ask, cx);
+        };
+        drop(session);
+        self.watched(ticket, watch, &ask);
+        Poll::Pending
+    }
+
     /// Asks the pool. Whoever comes back to the front goes on by itself if it is not served at once.
     #[inline(never)]
     fn ask(&mut self, need: Need, end: End, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
-        let (priority, caller) = (self.priority, self.caller);
-        let ask = Ask {
-            need,
-            priority,
-            caller,
-            end,
-            task: match (self.has_no_clock(), self.mode, need) {
-                (true, Mode::Task, Need::Any) => task::try_id(),
-                _ => None,
-            },
-        };
+        let ask = self.request(need, end);
         // Cloned before the lock is taken, and dropped after it if nobody has to wait: a second visit would cost
         // more.
         let mut spare = Some(cx.waker().clone());
         let shared = self.shared();
         let now = || shared.clock.now();
         let admission = shared.ledger.lock().acquire(ask, &mut spare, now);
+        self.admitted(admission, &ask, cx)
+    }
+
+    #[inline(always)]
+    fn request(&self, need: Need, end: End) -> Ask {
+        Ask {
+            need,
+            priority: self.priority,
+            caller: self.caller,
+            end,
+            task: match (self.has_no_clock(), self.mode, need) {
+                (true, Mode::Task, Need::Any) => task::try_id(),
+                _ => None,
+            },
+        }
+    }
+
+    /// What comes of what the pool said.
+    #[inline(never)]
+    fn admitted(
+        &mut self,
+        admission: Admission<Claim<M::Resource>, M::Error>,
+        ask: &Ask,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome<H, M>> {
+        let Ask { need, end, .. } = *ask;
         let refusal = match admission {
             Admission::Lent(claim) if claim.is_retired() => {
                 return self.ask_instead(claim, need, end, cx);
             }
             Admission::Lent(claim) => {
                 let Some(loan) = self.check(claim) else {
-                    return self.go_on(end, cx);
+                    return self.next(end, cx);
                 };
                 self.end();
                 return Poll::Ready(Ok(loan));
             }
-            Admission::Queued(ticket, watch) => {
+            Admission::Queued(ticket, Some(watch)) => {
+                self.watched(ticket, watch, ask);
+                return Poll::Pending;
+            }
+            Admission::Queued(ticket, None) => {
                 let mode = self.mode;
                 let (shared, course) = self.course();
-                match watch {
-                    Some(watch) => course.countdown = Countdown::Watched(watch),
-                    None => course.countdown.begin(shared, mode, &ticket, ask.task),
-                }
-                course.waits(shared, ticket, &ask);
+                course.countdown.begin(shared, mode, &ticket, ask.task);
+                course.waits(shared, ticket, ask);
                 return self.sleep(cx);
             }
             Admission::Creates(ticket, effects) => {
                 let (shared, course) = self.course();
-                course.waits(shared, ticket, &ask);
+                course.waits(shared, ticket, ask);
                 let entered = course.wait.get().map(Span::enter);
                 // A create that is done at once needs no executor.
                 shared.perform(effects, Place::Here);
                 drop(entered);
-                return self.go_on(end, cx);
+                return self.next(end, cx);
             }
             Admission::CircuitOpen(after) => self.circuit_open(after),
             Admission::Saturated { waiters } => {
@@ -298,10 +373,18 @@ where
         Poll::Ready(Err(refusal))
     }
 
+    /// It waits, and the patrol sees to its time.
+    #[inline(always)]
+    fn watched(&mut self, ticket: Ticket, watch: Watch, ask: &Ask) {
+        let (shared, course) = self.course();
+        course.countdown = Countdown::Watched(watch);
+        course.waits(shared, ticket, ask);
+    }
+
     /// In the next stage, which is set.
-    fn go_on(&mut self, end: End, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
+    fn next(&mut self, end: End, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
         match end {
-            End::Back => self.advance(cx),
+            End::Back => self.go_on(cx),
             End::Front => Poll::Pending,
         }
     }
@@ -328,19 +411,7 @@ where
         Poll::Ready(Err(self.give_up()))
     }
 
-    #[inline]
     fn look(
-        &mut self,
-        ticket: Ticket,
-        waker: &Waker,
-    ) -> Result<Grant<Claim<M::Resource>, M::Error>, Ticket> {
-        self.shared()
-            .ledger
-            .collect(ticket)
-            .or_else(|ticket| self.look_under_lock(ticket, waker))
-    }
-
-    fn look_under_lock(
         &mut self,
         mut ticket: Ticket,
         waker: &Waker,
@@ -394,10 +465,16 @@ where
         }
     }
 
-    /// What was asked for is decided. Of what has begun, the stage is over already.
+    /// What was asked for is decided. Of what has begun, the stage is over already, and mostly there is nothing else
+    /// that a drop would have to look at.
+    #[inline(always)]
     fn end(&mut self) {
-        if let State::Start(_) | State::StartAnew(_) = self.state {
-            self.state = State::Done;
+        let holds_nothing = match &self.state {
+            State::Start(_) | State::StartAnew(_) | State::Done => true,
+            State::Begun(course) => course.holds_nothing(),
+        };
+        if holds_nothing {
+            mem::forget(mem::replace(&mut self.state, State::Done));
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) use whole::Overdue;
 
 use std::{collections::VecDeque, panic::Location, sync::Arc, task::Waker};
 
+use tokio::task;
+
 use crate::{
     effects::{Admission, Ask, Effects, Grant, Heir, Leaves, Need, Warmth},
     gate::Gate,
@@ -46,7 +48,7 @@ use crate::{
     mailbox::Mailboxes,
     manager::Reason,
     patrol::{Patrol, Watch},
-    queue::{End, Look, NEVER, Queue, Request, Spot, Ticket},
+    queue::{End, Look, NEVER, Priority, Queue, Request, Spot, Ticket},
     records::{Records, State},
     seats::Seats,
     slots::{Claim, Facts, Parcel, Slots},
@@ -111,17 +113,17 @@ impl<R, E> Ledger<R, E> {
     pub(crate) fn new(limits: Limits, seats: Seats) -> Self {
         let mail = Arc::default();
         let books = Books {
-            limits,
             closed: false,
             raised: false,
-            records: Records::new(),
             queue: Queue::new(Arc::clone(&mail)),
+            records: Records::new(),
+            limits,
             renewals: Vec::new(),
             postponed: VecDeque::new(),
             drains: Queue::new(()),
             warm_ups: Queue::new(()),
             gate: Gate::default(),
-            patrol: Patrol::default(),
+            patrol: Patrol::new(limits.acquire_timeout),
             last_create_error: None,
             next_id: 1,
             seats,
@@ -207,7 +209,36 @@ impl<R, E> Session<'_, R, E> {
 
     // Acquire.
 
+    /// A place behind those that wait, where there is nothing to decide: `acquire` would say the same.
+    #[inline(always)]
+    pub(crate) fn follow(
+        &mut self,
+        priority: Priority,
+        caller: &'static Location<'static>,
+        task: task::Id,
+        spare: &mut Option<Waker>,
+    ) -> Option<(Ticket, Watch)> {
+        let books = &mut *self.books;
+        let waiters = books.queue.waiting();
+        let is_usual = waiters > 0 && waiters < books.limits.max_waiters && !books.closed;
+        if !is_usual || books.records.size() < books.limits.max_size {
+            return None;
+        }
+        let watch = books.patrol.watch(task)?;
+        let request = Request {
+            priority,
+            note: Note {
+                caller,
+                need: Need::Any,
+            },
+            end: End::Back,
+            due: watch.due(),
+        };
+        Some((books.queue.join(request, spare.take()), watch))
+    }
+
     /// What is idle, else a place in the queue, with the waker from `spare`.
+    #[inline(never)]
     pub(crate) fn acquire(
         &mut self,
         ask: Ask,
@@ -250,36 +281,34 @@ impl<R, E> Session<'_, R, E> {
                 }
             }
         }
-        let unclaimed = self.unclaimed();
+        let Limits {
+            max_size,
+            max_waiters,
+            ..
+        } = self.books.limits;
+        let room = max_size.saturating_sub(self.books.records.size());
         // Whoever a create will serve does not count against the bound, nor does one that comes
         // back for another resource: it had its place.
-        let room = self
-            .books
-            .limits
-            .max_size
-            .saturating_sub(self.books.records.size());
-        let bound = self
-            .books
-            .limits
-            .max_waiters
-            .saturating_add(unclaimed + room);
-        if end == End::Back && waiters >= bound {
+        if waiters >= max_waiters
+            && end == End::Back
+            && waiters - max_waiters >= self.unclaimed() + room
+        {
             return Admission::Saturated { waiters };
         }
-        if room > 0 && self.books.gate.is_broken() {
-            return Admission::CircuitOpen(self.books.gate.broken_for(now()));
+        if room > 0 {
+            if self.books.gate.is_broken() {
+                return Admission::CircuitOpen(self.books.gate.broken_for(now()));
+            }
+            let concurrency = self.books.gate.concurrency(&self.books.limits);
+            if waiters >= self.unclaimed() && self.running() < concurrency {
+                // Without a waker: a create that is done at once would wake its own caller.
+                let ticket = self.books.queue.join(request, None);
+                let mut effects = Effects::none();
+                self.cover(&mut effects);
+                return Admission::Creates(ticket, effects);
+            }
         }
-        let concurrency = self.books.gate.concurrency(&self.books.limits);
-        let creates = room > 0 && waiters >= unclaimed && self.running() < concurrency;
-        if creates {
-            // Without a waker: a create that is done at once would wake its own caller.
-            let ticket = self.books.queue.join(request, None);
-            let mut effects = Effects::none();
-            self.cover(&mut effects);
-            return Admission::Creates(ticket, effects);
-        }
-        let limit = self.books.limits.acquire_timeout;
-        let watch = limit.and_then(|limit| self.books.patrol.watch(task, limit));
+        let watch = task.and_then(|task| self.books.patrol.watch(task));
         let due = watch.map_or(NEVER, Watch::due);
         let request = Request { due, ..request };
         let ticket = self.books.queue.join(request, spare.take());
@@ -356,7 +385,7 @@ impl<R, E> Session<'_, R, E> {
     }
 
     /// In use or recycling -> the next in line, or idle.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn returned(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
         let waits = self.books.queue.waiting() > 0;
         if let Some(why) = self.books.seats.evicts(claim.index(), waits) {
@@ -408,7 +437,7 @@ impl<R, E> Session<'_, R, E> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn hand_on(&mut self, claim: Claim<R>, origin: Origin) -> Effects<Claim<R>, E> {
         let index = claim.index();
         let why = if self.books.closed {
@@ -461,7 +490,7 @@ impl<R, E> Session<'_, R, E> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn grant(&mut self, spot: Spot, claim: Claim<R>, origin: Origin) -> Option<Waker> {
         self.books.records.set(claim.index(), State::Live);
         if matches!(origin, Origin::Create) || self.books.limits.check_after.is_zero() {

@@ -39,10 +39,12 @@ const MOST_TASKS: usize = 1024;
 const FEWEST_TASKS: usize = 16;
 
 /// Who goes round, and for whom; lives under the ledger's lock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Patrol {
     /// 13 years of them fit.
     round: u32,
+    /// How many of them a wait may last; 0 if that is not for it to see to.
+    rounds: u32,
     /// Where it goes round, while it does.
     runtime: Option<runtime::Id>,
     /// Tasks of that runtime, each at a place that its number decides; room for about as many as have waited at
@@ -64,39 +66,51 @@ pub(crate) enum Enlisted {
     Watched(Watch),
     /// The same, and the job is to be started.
     First(Watch),
-    /// It goes round in another runtime.
+    /// It goes round in another runtime, or not for such a limit.
     Elsewhere,
 }
 
 impl Patrol {
-    /// Watches a wait that begins now, if it is known to be of the right runtime.
-    #[inline]
-    pub(crate) fn watch(&self, task: Option<task::Id>, limit: Duration) -> Option<Watch> {
-        let task = task?;
-        (self.is_known(task) && self.runtime.is_some() && limit >= SHORTEST)
-            .then(|| self.begin(limit))
+    /// `limit` is how long a wait may last.
+    pub(crate) fn new(limit: Option<Duration>) -> Self {
+        let mut patrol = Self {
+            round: 0,
+            rounds: 0,
+            runtime: None,
+            tasks: Vec::new(),
+        };
+        patrol.set_limit(limit);
+        patrol
     }
 
-    fn begin(&self, limit: Duration) -> Watch {
-        let since = self.round;
-        Watch::new(since, rounds(limit))
+    pub(crate) fn set_limit(&mut self, limit: Option<Duration>) {
+        let long = limit.filter(|limit| *limit >= SHORTEST);
+        self.rounds = long.map_or(0, rounds);
+    }
+
+    /// Watches a wait that begins now, if it is known to be of the right runtime.
+    #[inline]
+    pub(crate) fn watch(&self, task: task::Id) -> Option<Watch> {
+        (self.rounds > 0 && self.is_known(task) && self.runtime.is_some()).then(|| self.begin())
+    }
+
+    fn begin(&self) -> Watch {
+        Watch::new(self.round, self.rounds)
     }
 
     /// `waiting` are those who wait at present.
     pub(crate) fn enlist(
         &mut self,
         (runtime, task): (runtime::Id, task::Id),
-        limit: Duration,
         waiting: usize,
     ) -> Enlisted {
         let first = self.runtime.is_none();
-        if first {
-            self.runtime = Some(runtime);
-        } else if self.runtime != Some(runtime) {
+        if self.rounds == 0 || !first && self.runtime != Some(runtime) {
             return Enlisted::Elsewhere;
         }
+        self.runtime = Some(runtime);
         self.remember(task, waiting, first);
-        let watch = self.begin(limit);
+        let watch = self.begin();
         if first {
             Enlisted::First(watch)
         } else {
@@ -185,14 +199,10 @@ pub(crate) fn enlist<M: Manager>(
     shared: &Arc<Shared<M>>,
     ticket: &Ticket,
     task: task::Id,
-    limit: Duration,
 ) -> Option<Watch> {
     let runtime = Handle::try_current().ok()?;
-    if limit < SHORTEST {
-        return None;
-    }
     let who = (runtime.id(), task);
-    let enlisted = shared.ledger.lock().enlist(ticket, who, limit);
+    let enlisted = shared.ledger.lock().enlist(ticket, who);
     match enlisted {
         Enlisted::Watched(watch) => Some(watch),
         Enlisted::First(watch) => {

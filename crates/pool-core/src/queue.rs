@@ -68,13 +68,13 @@ impl Priority {
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Queue<G, N, P = ()> {
-    waiting: usize,
-    normal: Class,
+    waiting: u32,
+    /// How many have ever joined each class. Like `left` they wrap around, since only differences count.
+    joined: [u32; Priority::COUNT],
     places: Places,
+    classes: Classes,
     entries: Vec<Entry<N>>,
     post: P,
-    low: Class,
-    high: Class,
     /// What is collected under the lock, by place.
     kept: BTreeMap<u32, G>,
 }
@@ -164,40 +164,69 @@ enum State {
     Kept,
 }
 
+/// Nearly all are in the ordinary one: it comes first.
+#[derive(Debug, Default)]
+#[repr(C)]
+struct Classes {
+    normal: Class,
+    low: Class,
+    high: Class,
+}
+
 #[derive(Debug, Default)]
 struct Class {
     /// Who waits, and entries that are gone; the first is not.
     line: VecDeque<u32>,
-    gone: usize,
-    /// How many have ever joined. Like `left` it wraps around, since only differences count.
-    joined: u32,
+    gone: u32,
     /// How many have ever left, served or cancelled.
     left: u32,
+}
+
+impl Classes {
+    /// By `Priority as usize`: the last is the most urgent.
+    fn all(&self) -> [&Class; Priority::COUNT] {
+        [&self.low, &self.normal, &self.high]
+    }
+
+    #[inline(always)]
+    fn of(&mut self, class: u8) -> &mut Class {
+        match class {
+            0 => &mut self.low,
+            1 => &mut self.normal,
+            _ => &mut self.high,
+        }
+    }
+}
+
+impl Class {
+    fn waiting(&self) -> usize {
+        self.line.len() - self.gone as usize
+    }
 }
 
 impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     pub(crate) fn new(post: P) -> Self {
         Self {
             waiting: 0,
-            normal: Class::default(),
+            joined: [0; Priority::COUNT],
             places: Places::default(),
+            classes: Classes::default(),
             entries: Vec::new(),
             post,
-            low: Class::default(),
-            high: Class::default(),
             kept: BTreeMap::new(),
         }
     }
 
     /// How many wait; those that have a grant do not.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting
+        self.waiting as usize
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn join(&mut self, request: Request<N>, waker: Option<Waker>) -> Ticket {
-        let (end, place) = (request.end, self.enter(request, waker, false));
-        self.link(place, end);
+        let (class, end) = (request.priority as u8, request.end);
+        let place = self.enter(request, waker, false);
+        self.link(place, class, end);
         Ticket(place)
     }
 
@@ -208,45 +237,46 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
 
     /// The head of its class had its turn, and leaves the line to wait for something of its own.
     pub(crate) fn set_apart(&mut self, spot: Spot) {
-        self.leave_head(spot.0);
+        self.leave_head(spot.0, self.entry(spot.0).class);
         self.entries[spot.0 as usize].apart = true;
     }
 
     /// It comes back to the head of its class: its turn brought nothing.
     pub(crate) fn rejoin(&mut self, spot: Spot) {
-        self.entries[spot.0 as usize].apart = false;
-        self.link(spot.0, End::Front);
+        let entry = &mut self.entries[spot.0 as usize];
+        entry.apart = false;
+        let class = entry.class;
+        self.link(spot.0, class, End::Front);
     }
 
-    #[inline]
+    #[inline(always)]
     fn enter(&mut self, request: Request<N>, waker: Option<Waker>, apart: bool) -> u32 {
-        let entry = Entry {
+        let free = self.places.take(|place| self.post.is_there(place));
+        let place = match free {
+            Some(place) => place,
+            None => self.place(request.note),
+        };
+        self.entries[place as usize] = Entry {
             state: State::Waiting,
             apart,
             class: request.priority as u8,
-            seen: self.classes().map(|class| class.joined),
+            seen: self.joined,
             note: request.note,
             waker,
             due: request.due,
         };
-        match self.place() {
-            Some(place) => {
-                self.entries[place as usize] = entry;
-                place
-            }
-            None => self.another(entry),
-        }
+        place
     }
 
-    #[inline]
-    fn link(&mut self, place: u32, end: End) {
-        let class = usize::from(self.entry(place).class);
-        let class = self.class_mut(class);
+    #[inline(always)]
+    fn link(&mut self, place: u32, class: u8, end: End) {
+        let line = &mut self.classes.of(class).line;
         match end {
-            End::Back => class.line.push_back(place),
-            End::Front => class.line.push_front(place),
+            End::Back => line.push_back(place),
+            End::Front => line.push_front(place),
         }
-        class.joined = class.joined.wrapping_add(1);
+        let joined = &mut self.joined[usize::from(class)];
+        *joined = joined.wrapping_add(1);
         self.waiting += 1;
     }
 
@@ -270,7 +300,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
 
     /// What all who wait in line said. Walks the queue.
     pub(crate) fn notes(&self) -> impl Iterator<Item = N> + '_ {
-        let lines = self.classes().into_iter().flat_map(|class| &class.line);
+        let lines = self.classes.all().into_iter().flat_map(|class| &class.line);
         let entries = lines.map(|place| self.entry(*place));
         entries.filter_map(|entry| (entry.state == State::Waiting).then_some(entry.note))
     }
@@ -291,21 +321,21 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         grant: impl Fn() -> G,
     ) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        for class in (0..Priority::COUNT).rev() {
+        for class in (0..Priority::COUNT as u8).rev() {
             // Once around, so that those that stay are in order again.
-            for _ in 0..self.class_mut(class).line.len() {
-                let Some(place) = self.class_mut(class).line.pop_front() else {
+            for _ in 0..self.classes.of(class).line.len() {
+                let Some(place) = self.classes.of(class).line.pop_front() else {
                     break;
                 };
                 let entry = self.entry(place);
                 if entry.state == State::Gone {
-                    self.class_mut(class).gone -= 1;
+                    self.classes.of(class).gone -= 1;
                     self.recycle(place);
                 } else if chosen(entry.note) {
                     self.count_out(class);
                     wakers.extend(self.serve(place, grant()));
                 } else {
-                    self.class_mut(class).line.push_back(place);
+                    self.classes.of(class).line.push_back(place);
                 }
             }
         }
@@ -321,7 +351,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     /// later is due later.
     pub(crate) fn overdue(&mut self, round: u64) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        for class in [&self.low, &self.normal, &self.high] {
+        for class in self.classes.all() {
             for place in &class.line {
                 let entry = &mut self.entries[*place as usize];
                 if entry.due <= round {
@@ -391,31 +421,28 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         }
         let class = usize::from(entry.class);
         let waits = |place: &&u32| self.entry(**place).state == State::Waiting;
-        let before = self.classes()[class].line.iter();
+        let before = self.classes.all()[class].line.iter();
         let same = before
             .take_while(|place| **place != ticket.0)
             .filter(waits)
             .count();
-        let higher = self.classes().into_iter().skip(class + 1);
-        Some(
-            same + higher
-                .map(|class| class.line.len() - class.gone)
-                .sum::<usize>(),
-        )
+        let higher = self.classes.all().into_iter().skip(class + 1);
+        Some(same + higher.map(Class::waiting).sum::<usize>())
     }
 
     #[inline]
     fn next(&self) -> Option<u32> {
-        let [low, normal, high] = self.classes().map(|class| class.line.front());
         // Nearly always nobody waits in any class but the ordinary one.
-        if low.is_none() && high.is_none() {
-            return normal.copied();
+        let normal = &self.classes.normal;
+        if normal.waiting() == self.waiting() {
+            return normal.line.front().copied();
         }
-        self.next_of_several([low, normal, high].map(|head| head.copied()))
+        self.next_of_several()
     }
 
     #[cold]
-    fn next_of_several(&self, heads: [Option<u32>; Priority::COUNT]) -> Option<u32> {
+    fn next_of_several(&self) -> Option<u32> {
+        let heads = self.classes.all().map(|class| class.line.front().copied());
         let mut heads = heads.into_iter().flatten();
         let urgent = heads.next_back()?;
         // Where several have been overtaken too often, the first come goes first, or the others
@@ -431,31 +458,36 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         let entry = self.entry(place);
         let higher = usize::from(entry.class) + 1..Priority::COUNT;
         // Below zero while some are left of those that were there before it.
-        let passed =
-            |class: usize| self.classes()[class].left.wrapping_sub(entry.seen[class]) as i32;
+        let passed = |class: usize| {
+            self.classes.all()[class]
+                .left
+                .wrapping_sub(entry.seen[class]) as i32
+        };
         higher.map(|class| passed(class).max(0) as u32).sum()
     }
 
     /// How many have joined after it.
     fn later(&self, place: u32) -> u32 {
         let entry = self.entry(place);
-        let joined = self.classes().into_iter().zip(entry.seen);
-        let later = joined.map(|(class, seen)| class.joined.wrapping_sub(seen));
+        let joined = self.joined.iter().zip(entry.seen);
+        let later = joined.map(|(joined, seen)| joined.wrapping_sub(seen));
         later.fold(0, u32::wrapping_add)
     }
 
     /// To one that is apart, or the head of its class.
     #[inline(always)]
     fn grant_place(&mut self, place: u32, grant: G) -> Option<Waker> {
-        if !self.entry(place).apart {
-            self.leave_head(place);
+        let Entry { apart, class, .. } = *self.entry(place);
+        if !apart {
+            self.leave_head(place, class);
         }
         self.serve(place, grant)
     }
 
     #[inline(always)]
     fn serve(&mut self, place: u32, grant: G) -> Option<Waker> {
-        let state = match self.post.post(place, grant) {
+        let entry = &mut self.entries[place as usize];
+        entry.state = match self.post.post(place, grant) {
             Ok(()) => {
                 self.places.post(place);
                 State::Posted
@@ -465,8 +497,6 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
                 State::Kept
             }
         };
-        let entry = &mut self.entries[place as usize];
-        entry.state = state;
         entry.waker.take()
     }
 
@@ -482,30 +512,17 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         }
     }
 
-    /// By `Priority as usize`: the last is the most urgent.
-    #[inline]
-    fn classes(&self) -> [&Class; Priority::COUNT] {
-        [&self.low, &self.normal, &self.high]
-    }
-
-    #[inline]
-    fn class_mut(&mut self, class: usize) -> &mut Class {
-        match class {
-            0 => &mut self.low,
-            1 => &mut self.normal,
-            _ => &mut self.high,
-        }
-    }
-
     fn entry(&self, place: u32) -> &Entry<N> {
         &self.entries[place as usize]
     }
 
-    /// One that nobody has, if there is one.
-    #[inline]
-    fn place(&mut self) -> Option<u32> {
-        let free = self.places.take(|place| self.post.is_there(place));
-        free.or_else(|| self.collected())
+    /// One that nobody has, where none is known to be free; `note` is whatever is at hand.
+    #[inline(never)]
+    fn place(&mut self, note: N) -> u32 {
+        match self.collected() {
+            Some(place) => place,
+            None => self.another(note),
+        }
     }
 
     /// The place of somebody who has collected what was posted before. Whoever has not yet, does so under the lock, so that
@@ -523,9 +540,17 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     }
 
     #[cold]
-    fn another(&mut self, entry: Entry<N>) -> u32 {
+    fn another(&mut self, note: N) -> u32 {
         let place = self.entries.len() as u32;
-        self.entries.push(entry);
+        self.entries.push(Entry {
+            state: State::Free,
+            apart: false,
+            class: 0,
+            seen: self.joined,
+            note,
+            waker: None,
+            due: NEVER,
+        });
         self.post.open(place);
         place
     }
@@ -538,54 +563,53 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     /// It gives up.
     fn leave(&mut self, place: u32) {
         let entry = self.entry(place);
-        let class = usize::from(entry.class);
+        let class = entry.class;
         if entry.apart {
             return self.recycle(place);
         }
-        if self.classes()[class].line.front() == Some(&place) {
-            self.leave_head(place);
+        if self.classes.of(class).line.front() == Some(&place) {
+            self.leave_head(place, class);
             return self.recycle(place);
         }
         self.count_out(class);
         let entry = &mut self.entries[place as usize];
         (entry.state, entry.due) = (State::Gone, NEVER);
-        self.class_mut(class).gone += 1;
+        self.classes.of(class).gone += 1;
         self.close_up(class);
     }
 
     /// The head of its class leaves the line, and whoever behind it is gone.
     #[inline(always)]
-    fn leave_head(&mut self, place: u32) {
-        let number = usize::from(self.entry(place).class);
-        self.count_out(number);
-        let class = self.class_mut(number);
-        let head = class.line.pop_front();
+    fn leave_head(&mut self, place: u32, class: u8) {
+        self.count_out(class);
+        let own = self.classes.of(class);
+        let head = own.line.pop_front();
         debug_assert_eq!(head, Some(place), "only the head leaves like that");
-        if class.gone > 0 {
-            self.bring_forward(number);
+        if own.gone > 0 {
+            self.bring_forward(class);
         }
     }
 
     /// Whoever is gone does not stay at the head.
     #[cold]
-    fn bring_forward(&mut self, class: usize) {
-        while self.class_mut(class).gone > 0 {
-            let Some(place) = self.class_mut(class).line.pop_front() else {
+    fn bring_forward(&mut self, class: u8) {
+        while self.classes.of(class).gone > 0 {
+            let Some(place) = self.classes.of(class).line.pop_front() else {
                 break;
             };
             if self.entry(place).state != State::Gone {
-                self.class_mut(class).line.push_front(place);
+                self.classes.of(class).line.push_front(place);
                 break;
             }
-            self.class_mut(class).gone -= 1;
+            self.classes.of(class).gone -= 1;
             self.recycle(place);
         }
     }
 
     /// So that those that are gone are never more than those that wait, and a few.
-    fn close_up(&mut self, class: usize) {
-        let own = self.class_mut(class);
-        if own.gone <= FEW + own.line.len() / 2 {
+    fn close_up(&mut self, class: u8) {
+        let own = self.classes.of(class);
+        if own.gone as usize <= FEW + own.line.len() / 2 {
             return;
         }
         own.gone = 0;
@@ -599,13 +623,13 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
             }
             stays
         });
-        self.class_mut(class).line = line;
+        self.classes.of(class).line = line;
     }
 
     /// One less waits in this class.
     #[inline]
-    fn count_out(&mut self, class: usize) {
-        let class = self.class_mut(class);
+    fn count_out(&mut self, class: u8) {
+        let class = self.classes.of(class);
         class.left = class.left.wrapping_add(1);
         self.waiting -= 1;
     }

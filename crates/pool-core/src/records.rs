@@ -62,16 +62,21 @@ impl Records {
         numbered.filter_map(move |(index, state)| (*state == wanted).then_some(index))
     }
 
+    #[inline]
     pub(crate) fn set(&mut self, index: u32, state: State) {
         let index = index as usize;
+        // Nearly always it stays live; then nothing is written, and nobody else has to read it again.
+        if self.states.get(index) != Some(&state) {
+            self.change(index, state);
+        }
+    }
+
+    #[inline(never)]
+    fn change(&mut self, index: usize, state: State) {
         if index >= self.states.len() {
             let more = index + 1 - self.states.len();
             self.states.resize(index + 1, State::Vacant);
             self.counts[State::Vacant as usize] += more;
-        }
-        // Nearly always it stays live; then nothing is written, and nobody else has to read it again.
-        if self.states[index] == state {
-            return;
         }
         let old = std::mem::replace(&mut self.states[index], state);
         self.counts[old as usize] -= 1;

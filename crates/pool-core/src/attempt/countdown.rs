@@ -79,8 +79,8 @@ impl Countdown {
             return self.start(shared, mode, None);
         };
         let limit = shared.ledger.lock().limits().acquire_timeout;
-        let enlist = |(task, limit)| patrol::enlist(shared, ticket, task, limit);
-        match task.zip(limit).and_then(enlist) {
+        let watched = limit.and(task);
+        match watched.and_then(|task| patrol::enlist(shared, ticket, task)) {
             Some(watch) => *self = Self::Watched(watch),
             None => self.start(shared, mode, limit),
         }

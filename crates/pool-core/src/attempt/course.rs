@@ -55,6 +55,14 @@ where
         }
     }
 
+    /// Whether it has ended, and nobody measured it.
+    #[inline(always)]
+    pub(super) fn holds_nothing(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+            && matches!(self.countdown, Countdown::Watched(_) | Countdown::Never)
+            && self.wait.get().is_none()
+    }
+
     /// The stage before is over and holds nothing: what a drop would look at is not looked at.
     #[inline]
     pub(super) fn set(&mut self, stage: Stage<'h, H, M>) {

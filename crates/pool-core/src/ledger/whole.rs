@@ -1,6 +1,6 @@
 //! What happens to a pool as a whole: its limits change, time passes, it closes.
 
-use std::{panic::Location, time::Duration};
+use std::panic::Location;
 
 use tokio::{runtime, task};
 
@@ -33,6 +33,7 @@ impl<R, E> Session<'_, R, E> {
         if old.acquire_timeout != limits.acquire_timeout {
             // The queue is in the order of a single limit: those with another one see to themselves.
             effects.rest().wakes = self.books.queue.overdue(NEVER - 1);
+            self.books.patrol.set_limit(limits.acquire_timeout);
         }
         self.slots.set_order(limits.order);
         self.raise();
@@ -142,14 +143,9 @@ impl<R, E> Session<'_, R, E> {
     }
 
     /// Lets a waiter ask to be watched.
-    pub(crate) fn enlist(
-        &mut self,
-        ticket: &Ticket,
-        who: (runtime::Id, task::Id),
-        limit: Duration,
-    ) -> Enlisted {
+    pub(crate) fn enlist(&mut self, ticket: &Ticket, who: (runtime::Id, task::Id)) -> Enlisted {
         let waiting = self.books.queue.waiting();
-        let enlisted = self.books.patrol.enlist(who, limit, waiting);
+        let enlisted = self.books.patrol.enlist(who, waiting);
         if let Enlisted::Watched(watch) | Enlisted::First(watch) = enlisted {
             self.books.queue.set_due(ticket, watch.due());
         }
