@@ -197,93 +197,114 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
         // A task that always finds a permit would never yield otherwise.
         let coop = ready!(coop::poll_proceed(cx));
-        let outcome = match self.at_once() {
-            Some(held) => Poll::Ready(Ok(held)),
-            None => self.advance(cx),
-        };
+        let outcome = self.poll_unbudgeted(cx);
         if outcome.is_ready() {
             coop.made_progress();
         }
         outcome
     }
 
-    /// What is free, before anything is set up for a wait.
-    #[inline]
-    fn at_once(&mut self) -> Option<Held<H>> {
-        let is_free = matches!(self.state, State::Start) && self.home().permits.take(self.count);
-        is_free.then(|| {
-            self.state = State::Done;
-            self.held()
-        })
-    }
-
-    #[inline(never)]
-    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
-        loop {
-            match std::mem::replace(&mut self.state, State::Done) {
-                State::Start => {
-                    if let Some(poll) = self.enter(cx) {
-                        return poll;
-                    }
-                }
-                State::Queued(ticket) => match self.look(ticket, cx.waker()) {
-                    Ok(Answer::Granted) => return Poll::Ready(Ok(self.held())),
-                    Ok(Answer::Closed) => return Poll::Ready(Err(PermitError::Closed)),
-                    Ok(Answer::TooLarge) => {
-                        let (requested, total) = (self.count, self.home().total());
-                        return Poll::Ready(Err(PermitError::TooLarge { requested, total }));
-                    }
-                    Err(ticket) => {
-                        self.state = State::Queued(ticket);
-                        return self.sleep(cx);
-                    }
-                },
-                State::Done => panic!("an acquire was polled after it had ended"),
+    #[inline(always)]
+    fn poll_unbudgeted(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
+        match self.state {
+            State::Start if self.home().permits.take(self.count) => {
+                self.state = State::Done;
+                Poll::Ready(Ok(self.held()))
             }
+            State::Start => self.queue_up(cx),
+            State::Queued(_) | State::Done => self.advance(cx),
         }
     }
 
-    /// Asks the semaphore. Nothing if it is in the queue, and may have been served.
-    #[inline]
-    fn enter(&mut self, cx: &mut Context<'_>) -> Option<Poll<Result<Held<H>, PermitError>>> {
-        let requested = self.count;
+    /// It has waited, and mostly its permits are there.
+    #[inline(never)]
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
+        let State::Queued(ticket) = std::mem::replace(&mut self.state, State::Done) else {
+            panic!("an acquire was polled after it had ended")
+        };
+        match self.home().permits.collect(ticket) {
+            Ok(answer) => Poll::Ready(self.accept(answer)),
+            Err(ticket) => self.look(ticket, cx),
+        }
+    }
+
+    /// Too few are free: asks the semaphore.
+    #[inline(never)]
+    fn queue_up(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
+        let (count, priority) = (self.count, self.priority);
         // Cloned before the lock is taken, and dropped after it if nobody has to wait: a second visit would cost
         // more.
         let mut spare = Some(cx.waker().clone());
         let mut permits = self.home().permits.lock();
-        let admission = permits.acquire(requested, self.priority, &mut spare);
+        let Some(ticket) = permits.follow(count, priority, &mut spare) else {
+            let admission = permits.acquire(count, priority, &mut spare);
+            drop(permits);
+            return self.admitted(admission, cx);
+        };
         drop(permits);
-        let outcome = match admission {
-            Admission::Granted => Ok(self.held()),
+        self.state = State::Queued(ticket);
+        self.sleep(cx)
+    }
+
+    /// What comes of what the semaphore said.
+    #[inline(never)]
+    fn admitted(
+        &mut self,
+        admission: Admission,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Held<H>, PermitError>> {
+        let requested = self.count;
+        let refusal = match admission {
+            Admission::Granted => {
+                self.state = State::Done;
+                return Poll::Ready(Ok(self.held()));
+            }
             Admission::Queued(ticket, woken) => {
                 self.state = State::Queued(ticket);
                 if woken.is_empty() {
-                    return Some(self.sleep(cx));
+                    return self.sleep(cx);
                 }
                 // An urgent one may have been served where the head was not.
                 woken.wake();
-                return None;
+                return self.advance(cx);
             }
-            Admission::Closed => Err(PermitError::Closed),
-            Admission::Saturated { waiters } => Err(PermitError::Saturated { waiters }),
-            Admission::TooLarge { total } => Err(PermitError::TooLarge { requested, total }),
+            Admission::Closed => PermitError::Closed,
+            Admission::Saturated { waiters } => PermitError::Saturated { waiters },
+            Admission::TooLarge { total } => PermitError::TooLarge { requested, total },
         };
-        Some(Poll::Ready(outcome))
+        self.state = State::Done;
+        Poll::Ready(Err(refusal))
+    }
+
+    #[inline]
+    fn accept(&mut self, answer: Answer) -> Result<Held<H>, PermitError> {
+        let (requested, total) = match answer {
+            Answer::Granted => return Ok(self.held()),
+            Answer::Closed => return Err(PermitError::Closed),
+            Answer::TooLarge => (self.count, self.home().total()),
+        };
+        Err(PermitError::TooLarge { requested, total })
     }
 
     /// There is nothing to do until somebody wakes it, or its time is up.
-    #[inline]
+    #[inline(always)]
     fn sleep(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
+        if self.deadline.is_none() {
+            return Poll::Pending;
+        }
         let waited = ready!(self.poll_deadline(cx));
         Poll::Ready(Err(self.give_up(waited)))
     }
 
-    #[inline]
-    fn look(&self, ticket: Ticket, waker: &Waker) -> Result<Answer, Ticket> {
-        self.home()
-            .permits
-            .collect(ticket)
-            .or_else(|ticket| self.look_under_lock(ticket, waker))
+    /// Under the lock.
+    fn look(&mut self, ticket: Ticket, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
+        match self.look_under_lock(ticket, cx.waker()) {
+            Ok(answer) => Poll::Ready(self.accept(answer)),
+            Err(ticket) => {
+                self.state = State::Queued(ticket);
+                self.sleep(cx)
+            }
+        }
     }
 
     fn look_under_lock(&self, mut ticket: Ticket, waker: &Waker) -> Result<Answer, Ticket> {
@@ -373,10 +394,8 @@ impl<H: Borrow<Semaphore>> park::Parked for Attempt<H> {
     type Output = Result<Held<H>, PermitError>;
 
     fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.at_once() {
-            Some(held) => Poll::Ready(Ok(held)),
-            None => self.advance(cx),
-        }
+        // Without the budget: a thread cannot yield to get a new one.
+        self.poll_unbudgeted(cx)
     }
 
     fn parked_until(&self) -> Option<Instant> {

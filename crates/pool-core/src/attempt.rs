@@ -42,7 +42,6 @@ use crate::{
     manager::{Manager, Reason},
     observer::Event,
     park,
-    patrol::Watch,
     queue::{End, Look, Priority, Ticket},
     shared::Shared,
     slots::Claim,
@@ -147,11 +146,11 @@ where
 
     #[inline(always)]
     fn poll_unbudgeted(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
-        let State::Start(_) = self.state else {
+        let State::Start(deadline) = self.state else {
             return self.advance(cx);
         };
         let Some(claim) = self.shared().ledger.take() else {
-            return self.queue_up(cx);
+            return self.queue_up(deadline, cx);
         };
         if claim.is_retired() {
             return self.ask_instead(claim, Need::Any, End::Back, cx);
@@ -277,40 +276,47 @@ where
 
     /// Nothing is idle: asks the pool, and nothing is set up for more than a wait.
     #[inline(never)]
-    fn queue_up(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
-        let ask = self.request(Need::Any, End::Back);
+    fn queue_up(
+        &mut self,
+        deadline: Option<Duration>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Outcome<H, M>> {
+        let task = match (deadline, self.mode) {
+            (None, Mode::Task) => task::try_id(),
+            _ => None,
+        };
+        let Some(task) = task else {
+            return self.ask(Need::Any, End::Back, cx);
+        };
+        let (priority, caller) = (self.priority, self.caller);
         let mut spare = Some(cx.waker().clone());
         let shared = self.shared();
         let mut session = shared.ledger.lock();
-        let followed = ask
-            .task
-            .and_then(|task| session.follow(ask.priority, ask.caller, task, &mut spare));
-        let Some((ticket, watch)) = followed else {
+        let Some((ticket, watch)) = session.follow(priority, caller, task, &mut spare) else {
+            let ask = Ask {
+                need: Need::Any,
+                priority,
+                caller,
+                end: End::Back,
+                task: Some(task),
+            };
             let admission = session.acquire(ask, &mut spare, || shared.clock.now());
             drop(session);
             return self.admitted(admission, &ask, cx);
         };
         drop(session);
-        self.watched(ticket, watch, &ask);
+        // The start holds nothing, and is not dropped.
+        let begun = State::Begun(Course::watched(ticket, watch));
+        mem::forget(mem::replace(&mut self.state, begun));
+        let (shared, course) = self.course();
+        course.tell(shared, priority, caller);
         Poll::Pending
     }
 
     /// Asks the pool. Whoever comes back to the front goes on by itself if it is not served at once.
     #[inline(never)]
     fn ask(&mut self, need: Need, end: End, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
-        let ask = self.request(need, end);
-        // Cloned before the lock is taken, and dropped after it if nobody has to wait: a second visit would cost
-        // more.
-        let mut spare = Some(cx.waker().clone());
-        let shared = self.shared();
-        let now = || shared.clock.now();
-        let admission = shared.ledger.lock().acquire(ask, &mut spare, now);
-        self.admitted(admission, &ask, cx)
-    }
-
-    #[inline(always)]
-    fn request(&self, need: Need, end: End) -> Ask {
-        Ask {
+        let ask = Ask {
             need,
             priority: self.priority,
             caller: self.caller,
@@ -319,7 +325,14 @@ where
                 (true, Mode::Task, Need::Any) => task::try_id(),
                 _ => None,
             },
-        }
+        };
+        // Cloned before the lock is taken, and dropped after it if nobody has to wait: a second visit would cost
+        // more.
+        let mut spare = Some(cx.waker().clone());
+        let shared = self.shared();
+        let now = || shared.clock.now();
+        let admission = shared.ledger.lock().acquire(ask, &mut spare, now);
+        self.admitted(admission, &ask, cx)
     }
 
     /// What comes of what the pool said.
@@ -342,20 +355,21 @@ where
                 self.end();
                 return Poll::Ready(Ok(loan));
             }
-            Admission::Queued(ticket, Some(watch)) => {
-                self.watched(ticket, watch, ask);
-                return Poll::Pending;
-            }
-            Admission::Queued(ticket, None) => {
+            Admission::Queued(ticket, watch) => {
                 let mode = self.mode;
                 let (shared, course) = self.course();
-                course.countdown.begin(shared, mode, &ticket, ask.task);
-                course.waits(shared, ticket, ask);
+                match watch {
+                    Some(watch) => course.countdown = Countdown::Watched(watch),
+                    None => course.countdown.begin(shared, mode, &ticket, ask.task),
+                }
+                course.set(Stage::Queued(ticket));
+                course.tell(shared, ask.priority, ask.caller);
                 return self.sleep(cx);
             }
             Admission::Creates(ticket, effects) => {
                 let (shared, course) = self.course();
-                course.waits(shared, ticket, ask);
+                course.set(Stage::Queued(ticket));
+                course.tell(shared, ask.priority, ask.caller);
                 let entered = course.wait.get().map(Span::enter);
                 // A create that is done at once needs no executor.
                 shared.perform(effects, Place::Here);
@@ -371,14 +385,6 @@ where
         };
         self.end();
         Poll::Ready(Err(refusal))
-    }
-
-    /// It waits, and the patrol sees to its time.
-    #[inline(always)]
-    fn watched(&mut self, ticket: Ticket, watch: Watch, ask: &Ask) {
-        let (shared, course) = self.course();
-        course.countdown = Countdown::Watched(watch);
-        course.waits(shared, ticket, ask);
     }
 
     /// In the next stage, which is set.

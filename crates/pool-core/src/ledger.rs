@@ -496,12 +496,13 @@ impl<R, E> Session<'_, R, E> {
         if matches!(origin, Origin::Create) || self.books.limits.check_after.is_zero() {
             claim.set_since(0);
         }
-        claim.set_caller(self.books.queue.note(spot).caller);
-        let grant = match origin {
-            Origin::Use => Grant::Used(claim),
-            Origin::Create => Grant::Fresh(claim),
-        };
-        self.books.queue.grant_to(spot, grant)
+        self.books.queue.grant_to(spot, |note| {
+            claim.set_caller(note.caller);
+            match origin {
+                Origin::Use => Grant::Used(claim),
+                Origin::Create => Grant::Fresh(claim),
+            }
+        })
     }
 
     fn doom(&mut self, claim: Claim<R>, why: Reason, effects: &mut Effects<Claim<R>, E>) {

@@ -19,10 +19,7 @@ use crate::{
 
 /// How a queue hands out what is collected without its lock.
 pub(crate) trait Post<G> {
-    /// There is such a place from now on.
-    fn open(&self, place: u32);
-
-    /// Gives it back if it has to be collected under the lock.
+    /// Gives it back if it has to be collected under the lock. Makes room at the first time.
     fn post(&self, place: u32, grant: G) -> Result<(), G>;
 
     /// What is there; once for each time that something was posted.
@@ -34,18 +31,20 @@ pub(crate) trait Post<G> {
 
 /// What holds one grant.
 pub(crate) trait Mailbox<G>: Default {
+    /// Whether such a grant is posted at all.
+    fn takes(grant: &G) -> bool;
     fn post(&self, grant: G) -> Result<(), G>;
     fn collect(&self) -> Option<G>;
     fn is_full(&self) -> bool;
 }
 
-/// A mailbox for each place of the first million. More are made as there are more places, and none ever moves.
+/// A mailbox for each place of the first million. They are made as they are needed, and none ever moves.
 pub(crate) struct Mailboxes<B>([OnceLock<Box<[Apart<B>]>>; SEGMENTS]);
 
 /// The first segment has so many; each that follows, twice as many as the one before.
-const FIRST: usize = 4;
+const FIRST: usize = 64;
 
-const SEGMENTS: usize = 18;
+const SEGMENTS: usize = 14;
 
 /// Those next to each other are for different waiters, on different threads.
 #[derive(Default)]
@@ -69,25 +68,44 @@ impl<B> Mailboxes<B> {
 
 #[inline]
 fn locate(place: u32) -> (usize, usize) {
-    let place = place as usize + FIRST;
+    let place = place as usize;
+    // Mostly these are all.
+    if place < FIRST {
+        return (0, place);
+    }
+    let place = place + FIRST;
     let segment = place.ilog2() - FIRST.ilog2();
     (segment as usize, place - (FIRST << segment))
 }
 
-impl<G, B: Mailbox<G>> Post<G> for Arc<Mailboxes<B>> {
-    fn open(&self, place: u32) {
+impl<B> Mailboxes<B> {
+    /// Where there is no mailbox yet: makes it, and those beside it.
+    #[cold]
+    fn post_anew<G>(&self, place: u32, grant: G) -> Result<(), G>
+    where
+        B: Mailbox<G>,
+    {
+        if !B::takes(&grant) {
+            return Err(grant);
+        }
         let (segment, _) = locate(place);
         let make = || (0..FIRST << segment).map(|_| Apart::default()).collect();
         if let Some(boxes) = self.0.get(segment) {
             boxes.get_or_init(make);
         }
+        match self.at(place) {
+            Some(mailbox) => mailbox.post(grant),
+            None => Err(grant),
+        }
     }
+}
 
+impl<G, B: Mailbox<G>> Post<G> for Arc<Mailboxes<B>> {
     #[inline]
     fn post(&self, place: u32, grant: G) -> Result<(), G> {
         match self.at(place) {
             Some(mailbox) => mailbox.post(grant),
-            None => Err(grant),
+            None => self.post_anew(place, grant),
         }
     }
 
@@ -104,8 +122,6 @@ impl<G, B: Mailbox<G>> Post<G> for Arc<Mailboxes<B>> {
 
 /// Everything is collected under the lock.
 impl<G> Post<G> for () {
-    fn open(&self, _: u32) {}
-
     fn post(&self, _: u32, grant: G) -> Result<(), G> {
         Err(grant)
     }
@@ -121,6 +137,11 @@ impl<G> Post<G> for () {
 
 /// A pool's: a used resource.
 impl<R, E> Mailbox<Grant<Claim<R>, E>> for Parcel<R> {
+    #[inline]
+    fn takes(grant: &Grant<Claim<R>, E>) -> bool {
+        matches!(grant, Grant::Used(_))
+    }
+
     #[inline]
     fn post(&self, grant: Grant<Claim<R>, E>) -> Result<(), Grant<Claim<R>, E>> {
         match grant {
@@ -154,6 +175,11 @@ impl Default for Flag {
 
 impl Mailbox<Answer> for Flag {
     #[inline]
+    fn takes(answer: &Answer) -> bool {
+        *answer == Answer::Granted
+    }
+
+    #[inline]
     fn post(&self, answer: Answer) -> Result<(), Answer> {
         match answer {
             Answer::Granted => {
@@ -185,13 +211,7 @@ mod tests {
     fn each_place_has_its_own_mailbox() {
         let places = 9 * FIRST as u32;
         let mail = Arc::new(Mailboxes::<Flag>::default());
-        assert_eq!(
-            mail.post(0, Answer::Granted),
-            Err(Answer::Granted),
-            "there is none yet"
-        );
         for place in 0..places {
-            mail.open(place);
             assert_eq!(mail.collect(place), None);
             assert_eq!(mail.post(place, Answer::Granted), Ok(()));
         }
@@ -200,7 +220,6 @@ mod tests {
             assert_eq!(mail.collect(place), None);
         }
         // There are only so many, and more places than that.
-        mail.open(u32::MAX);
         let refused = mail.post(u32::MAX, Answer::Granted);
         assert_eq!(refused, Err(Answer::Granted));
         assert!(locate(1_000_000).0 < SEGMENTS);

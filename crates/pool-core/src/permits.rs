@@ -20,6 +20,8 @@ pub(crate) struct Permits {
     /// How many permits are out beyond `total` after a shrink; returns pay them off.
     debt: usize,
     closed: bool,
+    /// Somebody has waited for no permit at all, and is served as soon as it is at the head.
+    wants_none: bool,
     max_waiters: usize,
 }
 
@@ -51,13 +53,13 @@ pub(crate) enum Admission {
 impl Permits {
     /// `mail` is where it posts permits.
     pub(crate) fn new(total: usize, mail: Arc<Mailboxes<Flag>>) -> Self {
-        let (available, debt, closed, max_waiters) = (total, 0, false, usize::MAX);
         Self {
             total,
-            available,
-            debt,
-            closed,
-            max_waiters,
+            available: total,
+            debt: 0,
+            closed: false,
+            wants_none: false,
+            max_waiters: usize::MAX,
             queue: Queue::new(mail),
         }
     }
@@ -100,7 +102,35 @@ impl Permits {
         granted
     }
 
+    /// A place behind those that wait, where there is nothing to decide: `acquire` would say the same.
+    #[inline(always)]
+    pub(crate) fn follow(
+        &mut self,
+        count: usize,
+        priority: Priority,
+        spare: &mut Option<Waker>,
+    ) -> Option<Ticket> {
+        let waiters = self.queue.waiting();
+        let is_usual = waiters > 0 && waiters < self.max_waiters && !self.closed;
+        if !is_usual || self.available > 0 || !(1..=self.total).contains(&count) {
+            return None;
+        }
+        Some(self.join(count, priority, spare))
+    }
+
+    #[inline(always)]
+    fn join(&mut self, count: usize, priority: Priority, spare: &mut Option<Waker>) -> Ticket {
+        let request = Request {
+            priority,
+            note: count,
+            end: End::Back,
+            due: NEVER,
+        };
+        self.queue.join(request, spare.take())
+    }
+
     /// This many, or a place in the queue, with the waker from `spare`.
+    #[inline(never)]
     pub(crate) fn acquire(
         &mut self,
         count: usize,
@@ -120,13 +150,8 @@ impl Permits {
         if waiters >= self.max_waiters {
             return Admission::Saturated { waiters };
         }
-        let request = Request {
-            priority,
-            note: count,
-            end: End::Back,
-            due: NEVER,
-        };
-        let ticket = self.queue.join(request, spare.take());
+        self.wants_none |= count == 0;
+        let ticket = self.join(count, priority, spare);
         // A more urgent one may fit where the head did not.
         let woken = if self.available > 0 || count == 0 {
             self.hand_out()
@@ -161,7 +186,21 @@ impl Permits {
         (woken, cancelled.waker)
     }
 
+    #[inline(always)]
     pub(crate) fn release(&mut self, count: usize) -> Wakes {
+        // Mostly the head wants as many as there are now.
+        if self.debt == 0 && self.available == 0 && !self.wants_none {
+            let head = self.queue.head();
+            if let Some(head) = head.filter(|head| self.queue.note(*head) == count) {
+                let waker = self.queue.grant_to(head, |_| Answer::Granted);
+                return waker.map_or(Wakes::Nobody, Wakes::One);
+            }
+        }
+        self.release_to_several(count)
+    }
+
+    #[inline(never)]
+    fn release_to_several(&mut self, count: usize) -> Wakes {
         let paid = count.min(self.debt);
         self.debt -= paid;
         self.available += count - paid;
@@ -203,7 +242,7 @@ impl Permits {
                 break;
             }
             self.available -= weight;
-            woken.extend(self.queue.grant_to(head, Answer::Granted));
+            woken.extend(self.queue.grant_to(head, |_| Answer::Granted));
         }
         woken
     }

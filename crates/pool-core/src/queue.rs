@@ -292,10 +292,17 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         self.entry(spot.0).note
     }
 
-    /// Hands this to the waiter in this place, in a line or apart; its waker.
-    #[inline]
-    pub(crate) fn grant_to(&mut self, spot: Spot, grant: G) -> Option<Waker> {
-        self.grant_place(spot.0, grant)
+    /// Hands this to the waiter in this place, apart or at the head of its class; its waker. It may depend on the waiter's note.
+    #[inline(always)]
+    pub(crate) fn grant_to(&mut self, spot: Spot, grant: impl FnOnce(N) -> G) -> Option<Waker> {
+        let Entry {
+            apart, class, note, ..
+        } = self.entries[spot.0 as usize];
+        let waker = self.serve(spot.0, grant(note));
+        if !apart {
+            self.leave_head(spot.0, class);
+        }
+        waker
     }
 
     /// What all who wait in line said. Walks the queue.
@@ -309,7 +316,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     /// the grant back when nobody waits.
     pub(crate) fn grant(&mut self, grant: G) -> Result<Option<Waker>, G> {
         match self.next() {
-            Some(place) => Ok(self.grant_place(place, grant)),
+            Some(place) => Ok(self.grant_to(Spot(place), |_| grant)),
             None => Err(grant),
         }
     }
@@ -474,16 +481,6 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         later.fold(0, u32::wrapping_add)
     }
 
-    /// To one that is apart, or the head of its class.
-    #[inline(always)]
-    fn grant_place(&mut self, place: u32, grant: G) -> Option<Waker> {
-        let Entry { apart, class, .. } = *self.entry(place);
-        if !apart {
-            self.leave_head(place, class);
-        }
-        self.serve(place, grant)
-    }
-
     #[inline(always)]
     fn serve(&mut self, place: u32, grant: G) -> Option<Waker> {
         let entry = &mut self.entries[place as usize];
@@ -551,7 +548,6 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
             waker: None,
             due: NEVER,
         });
-        self.post.open(place);
         place
     }
 

@@ -40,17 +40,20 @@ impl Wakes {
     }
 
     /// Wakes all of them. No lock is held.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wake(self) {
         match self {
             Self::Nobody => {}
             Self::One(waker) => forget_panics(|| waker.wake()),
-            Self::Several(wakers) => {
-                for waker in wakers {
-                    forget_panics(|| waker.wake());
-                }
-            }
+            Self::Several(wakers) => wake_all(wakers),
         }
+    }
+}
+
+#[cold]
+fn wake_all(wakers: Vec<Waker>) {
+    for waker in wakers {
+        forget_panics(|| waker.wake());
     }
 }
 

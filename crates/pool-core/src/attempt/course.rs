@@ -1,15 +1,15 @@
 //! What an attempt is that was not served at once.
 
-use std::{borrow::Borrow, mem, sync::Arc, time::Duration};
+use std::{borrow::Borrow, mem, panic::Location, sync::Arc, time::Duration};
 
 use super::countdown::Countdown;
 use crate::{
     check::Check,
-    effects::Ask,
     loan::Loan,
     manager::{Manager, Reason},
     observer::Event,
-    queue::Ticket,
+    patrol::Watch,
+    queue::{Priority, Ticket},
     shared::Shared,
     spans::WaitSpan,
 };
@@ -55,6 +55,17 @@ where
         }
     }
 
+    /// In the queue, and the patrol sees to its time.
+    #[inline(always)]
+    pub(super) fn watched(ticket: Ticket, watch: Watch) -> Self {
+        Self {
+            stage: Stage::Queued(ticket),
+            countdown: Countdown::Watched(watch),
+            waits_since: 0,
+            wait: WaitSpan::none(),
+        }
+    }
+
     /// Whether it has ended, and nobody measured it.
     #[inline(always)]
     pub(super) fn holds_nothing(&self) -> bool {
@@ -70,14 +81,18 @@ where
         mem::forget(mem::replace(&mut self.stage, stage));
     }
 
-    /// It is in the queue.
+    /// It is in the queue: tells whoever wants to know.
     #[inline]
-    pub(super) fn waits(&mut self, shared: &Shared<M>, ticket: Ticket, ask: &Ask) {
-        self.set(Stage::Queued(ticket));
+    pub(super) fn tell(
+        &mut self,
+        shared: &Shared<M>,
+        priority: Priority,
+        caller: &'static Location<'static>,
+    ) {
         if shared.watcher.is_there() {
             shared.watcher.tell(|| Event::Waiting);
             self.waits_since = shared.clock.now();
         }
-        self.wait.begin(ask.priority, ask.caller);
+        self.wait.begin(priority, caller);
     }
 }

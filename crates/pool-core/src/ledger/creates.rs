@@ -44,7 +44,9 @@ impl<R, E> Session<'_, R, E> {
         let mut effects = Effects::none();
         let owner = self.end_renewal(claim.index());
         match owner.or_else(|| self.books.queue.head()) {
-            Some(spot) => effects.wake = self.books.queue.grant_to(spot, Grant::Failed(failure)),
+            Some(spot) => {
+                effects.wake = self.books.queue.grant_to(spot, |_| Grant::Failed(failure))
+            }
             None => self.fail_warm_up(failure, &mut effects),
         }
         let limits = self.books.limits;

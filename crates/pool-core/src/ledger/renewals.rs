@@ -241,7 +241,7 @@ impl<R, E> Session<'_, R, E> {
         effects: &mut Effects<Claim<R>, E>,
     ) {
         if let Some(spot) = spot {
-            let waker = self.books.queue.grant_to(spot, answer);
+            let waker = self.books.queue.grant_to(spot, |_| answer);
             effects.rest().wakes.extend(waker);
         }
     }

@@ -32,7 +32,7 @@ struct Few {
 
 impl Places {
     /// One that is free. `is_there` says whether what was posted to a place has not been collected yet.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, is_there: impl Fn(u32) -> bool) -> Option<u32> {
         let free = self.free.pop();
         free.or_else(|| self.reclaim(is_there))

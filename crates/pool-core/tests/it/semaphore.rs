@@ -142,6 +142,19 @@ fn a_request_for_nothing_is_granted() {
     assert!(ready(semaphore.acquire()).is_err());
 }
 
+/// It takes nothing from anybody, and so it has to wait for nothing but those before it.
+#[test]
+fn a_request_for_nothing_is_granted_with_the_one_before_it() {
+    let semaphore = Semaphore::new(1);
+    let held = semaphore.try_acquire().unwrap();
+    let (mut one, mut nothing) = (semaphore.acquire(), semaphore.acquire_many(0));
+    assert!(poll(&mut one).is_pending() && poll(&mut nothing).is_pending());
+    drop(held);
+    let one = ready(one).unwrap();
+    assert_eq!(ready(nothing).unwrap().count(), 0);
+    assert_eq!((one.count(), semaphore.waiting()), (1, 0));
+}
+
 #[test]
 fn a_bounded_queue_refuses_the_next() {
     let semaphore = Semaphore::new(1).with_max_waiters(1);
