@@ -197,20 +197,30 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
         // A task that always finds a permit would never yield otherwise.
         let coop = ready!(coop::poll_proceed(cx));
-        let outcome = self.poll_unbudgeted(cx);
+        if let Some(held) = self.at_once() {
+            coop.made_progress();
+            return Poll::Ready(Ok(held));
+        }
+        let outcome = self.later(cx);
         if outcome.is_ready() {
             coop.made_progress();
         }
         outcome
     }
 
+    /// What is free, before anything is set up for a wait.
     #[inline(always)]
-    fn poll_unbudgeted(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
+    fn at_once(&mut self) -> Option<Held<H>> {
+        let is_free = matches!(self.state, State::Start) && self.home().permits.take(self.count);
+        is_free.then(|| {
+            self.state = State::Done;
+            self.held()
+        })
+    }
+
+    #[inline(always)]
+    fn later(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
         match self.state {
-            State::Start if self.home().permits.take(self.count) => {
-                self.state = State::Done;
-                Poll::Ready(Ok(self.held()))
-            }
             State::Start => self.queue_up(cx),
             State::Queued(_) | State::Done => self.advance(cx),
         }
@@ -351,6 +361,7 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
         }
     }
 
+    #[cold]
     fn cancel(&mut self) {
         if let State::Queued(ticket) = std::mem::replace(&mut self.state, State::Done) {
             // The waker is dropped after the lock is released.
@@ -395,7 +406,10 @@ impl<H: Borrow<Semaphore>> park::Parked for Attempt<H> {
 
     fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Without the budget: a thread cannot yield to get a new one.
-        self.poll_unbudgeted(cx)
+        match self.at_once() {
+            Some(held) => Poll::Ready(Ok(held)),
+            None => self.later(cx),
+        }
     }
 
     fn parked_until(&self) -> Option<Instant> {

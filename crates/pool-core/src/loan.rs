@@ -10,6 +10,8 @@
 //! | resetting | a job of the pool | destroyed: the reset did not come to its end |
 //! | kept | a job of the pool | back into the pool |
 
+mod terms;
+
 use std::{
     borrow::Borrow,
     panic::{AssertUnwindSafe, Location, catch_unwind},
@@ -17,6 +19,7 @@ use std::{
     thread,
 };
 
+pub(crate) use self::terms::{Phase, Terms};
 use crate::{
     jobs,
     manager::{Manager, Metrics, Reason, Verdict},
@@ -37,44 +40,6 @@ where
     pub(crate) home: H,
     /// `None` only once it has been taken for good.
     claim: Option<Claim<M::Resource>>,
-}
-
-/// On what terms a resource is out.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Terms {
-    phase: Phase,
-    poison: Option<Reason>,
-    /// Whether the thread was panicking when the loan began: then a drop during that panic says
-    /// nothing about the resource.
-    born_in_panic: bool,
-    /// Somebody waits for its return: see [`Shared::returns`].
-    awaited: bool,
-}
-
-impl Terms {
-    /// As nearly all are until their end.
-    const USUAL: Self = Self {
-        phase: Phase::Lent,
-        poison: None,
-        born_in_panic: false,
-        awaited: false,
-    };
-
-    pub(crate) fn new(phase: Phase) -> Self {
-        Self {
-            phase,
-            born_in_panic: thread::panicking(),
-            ..Self::USUAL
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Checking,
-    Lent,
-    Resetting,
-    Kept,
 }
 
 impl<H, M> Loan<H, M>
@@ -117,16 +82,16 @@ where
 
     /// A reset came to its end.
     pub(crate) fn keep(&mut self) {
-        self.occupant_mut().terms.phase = Phase::Kept;
+        self.occupant_mut().terms.keep();
     }
 
     pub(crate) fn poison(&mut self, why: Reason) {
-        self.occupant_mut().terms.poison = Some(why);
+        self.occupant_mut().terms.set_poison(why);
     }
 
     /// Destroys it.
     pub(crate) fn discard(mut self, why: Reason) {
-        self.occupant_mut().terms.poison = Some(why);
+        self.occupant_mut().terms.set_poison(why);
     }
 
     /// Destroys it for a caller that waits for another one: what its slot is used for next begins
@@ -140,7 +105,7 @@ where
     /// This is set when the resource is back in the pool or gone, and its slot accounted for.
     pub(crate) fn tell(&mut self, done: Arc<Signal>) {
         self.shared().returns.lock().insert(self.index(), done);
-        self.occupant_mut().terms.awaited = true;
+        self.occupant_mut().terms.set_awaited();
     }
 
     /// Takes the resource out of the pool for good; its slot is free at once.
@@ -264,9 +229,10 @@ fn hand_on<M: Manager>(shared: &Arc<Shared<M>>, claim: Claim<M::Resource>) {
 /// The end of a loan that was not quite usual.
 #[inline(never)]
 fn end<M: Manager>(shared: &Arc<Shared<M>>, mut claim: Claim<M::Resource>) {
-    let Some(Terms { phase, awaited, .. }) = claim.get().map(|occupant| occupant.terms) else {
+    let Some(terms) = claim.get().map(|occupant| occupant.terms) else {
         unreachable!("a loan is occupied")
     };
+    let (phase, awaited) = (terms.phase(), terms.is_awaited());
     let verdict = verdict(shared, &mut claim);
     if !shared.hot.is_plain() {
         note_end(shared, &claim, phase);
@@ -287,12 +253,12 @@ fn verdict<M: Manager>(
     let Some(Occupant { terms, uses, .. }) = claim.get() else {
         unreachable!("a loan is occupied")
     };
-    if let Some(why) = terms.poison.or(claim.retired()) {
+    if let Some(why) = terms.poison().or(claim.retired()) {
         return Err(why);
     }
-    let excused = terms.born_in_panic && terms.phase == Phase::Lent;
+    let excused = terms.is_born_in_panic() && terms.phase() == Phase::Lent;
     let panicked = thread::panicking() && !excused;
-    match terms.phase {
+    match terms.phase() {
         Phase::Checking | Phase::Lent | Phase::Resetting if panicked => Err(Reason::Panicked),
         Phase::Checking | Phase::Kept => Ok(Verdict::Keep),
         Phase::Resetting => Err(Reason::ResetFailed),
