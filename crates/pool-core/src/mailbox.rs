@@ -27,12 +27,16 @@ pub(crate) trait Post<G> {
 
     /// Whether something is there. Once it is not, it was collected for good.
     fn is_there(&self, place: u32) -> bool;
+
+    /// Which one of its kind this is, if there is one of each: it is not posted again before it was collected.
+    fn number(&self, grant: &G) -> Option<u32>;
 }
 
 /// What holds one grant.
 pub(crate) trait Mailbox<G>: Default {
     /// Whether such a grant is posted at all.
     fn takes(grant: &G) -> bool;
+    fn number(grant: &G) -> Option<u32>;
     fn post(&self, grant: G) -> Result<(), G>;
     fn collect(&self) -> Option<G>;
     fn is_full(&self) -> bool;
@@ -42,7 +46,7 @@ pub(crate) trait Mailbox<G>: Default {
 pub(crate) struct Mailboxes<B>([OnceLock<Box<[Apart<B>]>>; SEGMENTS]);
 
 /// The first segment has so many; each that follows, twice as many as the one before.
-const FIRST: usize = 64;
+const FIRST: usize = if cfg!(loom) { 4 } else { 64 };
 
 const SEGMENTS: usize = 14;
 
@@ -51,9 +55,14 @@ const SEGMENTS: usize = 14;
 #[repr(align(64))]
 struct Apart<B>(B);
 
-impl<B> Default for Mailboxes<B> {
+impl<B: Default> Default for Mailboxes<B> {
     fn default() -> Self {
-        Self([const { OnceLock::new() }; SEGMENTS])
+        let boxes = Self([const { OnceLock::new() }; SEGMENTS]);
+        // The models do not see what std's cell puts in order.
+        if cfg!(loom) {
+            boxes.open(0);
+        }
+        boxes
     }
 }
 
@@ -78,8 +87,17 @@ fn locate(place: u32) -> (usize, usize) {
     (segment as usize, place - (FIRST << segment))
 }
 
-impl<B> Mailboxes<B> {
-    /// Where there is no mailbox yet: makes it, and those beside it.
+impl<B: Default> Mailboxes<B> {
+    /// Makes this one, and those beside it.
+    fn open(&self, place: u32) {
+        let (segment, _) = locate(place);
+        let make = || (0..FIRST << segment).map(|_| Apart::default()).collect();
+        if let Some(boxes) = self.0.get(segment) {
+            boxes.get_or_init(make);
+        }
+    }
+
+    /// Where there is no mailbox yet.
     #[cold]
     fn post_anew<G>(&self, place: u32, grant: G) -> Result<(), G>
     where
@@ -88,11 +106,7 @@ impl<B> Mailboxes<B> {
         if !B::takes(&grant) {
             return Err(grant);
         }
-        let (segment, _) = locate(place);
-        let make = || (0..FIRST << segment).map(|_| Apart::default()).collect();
-        if let Some(boxes) = self.0.get(segment) {
-            boxes.get_or_init(make);
-        }
+        self.open(place);
         match self.at(place) {
             Some(mailbox) => mailbox.post(grant),
             None => Err(grant),
@@ -118,6 +132,11 @@ impl<G, B: Mailbox<G>> Post<G> for Arc<Mailboxes<B>> {
     fn is_there(&self, place: u32) -> bool {
         self.at(place).is_some_and(Mailbox::is_full)
     }
+
+    #[inline]
+    fn number(&self, grant: &G) -> Option<u32> {
+        B::number(grant)
+    }
 }
 
 /// Everything is collected under the lock.
@@ -133,6 +152,10 @@ impl<G> Post<G> for () {
     fn is_there(&self, _: u32) -> bool {
         false
     }
+
+    fn number(&self, _: &G) -> Option<u32> {
+        None
+    }
 }
 
 /// A pool's: a used resource.
@@ -140,6 +163,14 @@ impl<R, E> Mailbox<Grant<Claim<R>, E>> for Parcel<R> {
     #[inline]
     fn takes(grant: &Grant<Claim<R>, E>) -> bool {
         matches!(grant, Grant::Used(_))
+    }
+
+    #[inline]
+    fn number(grant: &Grant<Claim<R>, E>) -> Option<u32> {
+        match grant {
+            Grant::Used(claim) => Some(claim.index()),
+            _ => None,
+        }
     }
 
     #[inline]
@@ -177,6 +208,12 @@ impl Mailbox<Answer> for Flag {
     #[inline]
     fn takes(answer: &Answer) -> bool {
         *answer == Answer::Granted
+    }
+
+    /// One permit is like another.
+    #[inline]
+    fn number(_: &Answer) -> Option<u32> {
+        None
     }
 
     #[inline]

@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | waiting | the waker | a grant -> posted or kept; cancel -> free, in the middle of a line gone |
 //! | gone | nothing | its turn -> free |
-//! | posted | nothing: the grant is in its [mailbox](crate::mailbox) | a join without a free one: free if it is empty, else kept if it was posted long ago |
+//! | posted | nothing: the grant is in its [mailbox](crate::mailbox) | once it is known that it has been collected -> free: see [`places`] |
 //! | kept | a grant beside it | its waiter, under the lock -> free; cancel gives it back |
 //! | free | nothing | a join |
 //!
@@ -71,10 +71,12 @@ pub(crate) struct Queue<G, N, P = ()> {
     waiting: u32,
     /// How many have ever joined each class. Like `left` they wrap around, since only differences count.
     joined: [u32; Priority::COUNT],
+    normal: Class,
     places: Places,
-    classes: Classes,
     entries: Vec<Entry<N>>,
     post: P,
+    low: Class,
+    high: Class,
     /// What is collected under the lock, by place.
     kept: BTreeMap<u32, G>,
 }
@@ -164,15 +166,6 @@ enum State {
     Kept,
 }
 
-/// Nearly all are in the ordinary one: it comes first.
-#[derive(Debug, Default)]
-#[repr(C)]
-struct Classes {
-    normal: Class,
-    low: Class,
-    high: Class,
-}
-
 #[derive(Debug, Default)]
 struct Class {
     /// Who waits, and entries that are gone; the first is not.
@@ -180,22 +173,6 @@ struct Class {
     gone: u32,
     /// How many have ever left, served or cancelled.
     left: u32,
-}
-
-impl Classes {
-    /// By `Priority as usize`: the last is the most urgent.
-    fn all(&self) -> [&Class; Priority::COUNT] {
-        [&self.low, &self.normal, &self.high]
-    }
-
-    #[inline(always)]
-    fn of(&mut self, class: u8) -> &mut Class {
-        match class {
-            0 => &mut self.low,
-            1 => &mut self.normal,
-            _ => &mut self.high,
-        }
-    }
 }
 
 impl Class {
@@ -209,10 +186,12 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         Self {
             waiting: 0,
             joined: [0; Priority::COUNT],
+            normal: Class::default(),
             places: Places::default(),
-            classes: Classes::default(),
             entries: Vec::new(),
             post,
+            low: Class::default(),
+            high: Class::default(),
             kept: BTreeMap::new(),
         }
     }
@@ -254,7 +233,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         let free = self.places.take(|place| self.post.is_there(place));
         let place = match free {
             Some(place) => place,
-            None => self.place(request.note),
+            None => self.another(request.note),
         };
         self.entries[place as usize] = Entry {
             state: State::Waiting,
@@ -270,7 +249,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
 
     #[inline(always)]
     fn link(&mut self, place: u32, class: u8, end: End) {
-        let line = &mut self.classes.of(class).line;
+        let line = &mut self.class_mut(class).line;
         match end {
             End::Back => line.push_back(place),
             End::Front => line.push_front(place),
@@ -307,7 +286,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
 
     /// What all who wait in line said. Walks the queue.
     pub(crate) fn notes(&self) -> impl Iterator<Item = N> + '_ {
-        let lines = self.classes.all().into_iter().flat_map(|class| &class.line);
+        let lines = self.classes().into_iter().flat_map(|class| &class.line);
         let entries = lines.map(|place| self.entry(*place));
         entries.filter_map(|entry| (entry.state == State::Waiting).then_some(entry.note))
     }
@@ -330,19 +309,19 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         let mut wakers = Vec::new();
         for class in (0..Priority::COUNT as u8).rev() {
             // Once around, so that those that stay are in order again.
-            for _ in 0..self.classes.of(class).line.len() {
-                let Some(place) = self.classes.of(class).line.pop_front() else {
+            for _ in 0..self.class_mut(class).line.len() {
+                let Some(place) = self.class_mut(class).line.pop_front() else {
                     break;
                 };
                 let entry = self.entry(place);
                 if entry.state == State::Gone {
-                    self.classes.of(class).gone -= 1;
+                    self.class_mut(class).gone -= 1;
                     self.recycle(place);
                 } else if chosen(entry.note) {
                     self.count_out(class);
                     wakers.extend(self.serve(place, grant()));
                 } else {
-                    self.classes.of(class).line.push_back(place);
+                    self.class_mut(class).line.push_back(place);
                 }
             }
         }
@@ -358,7 +337,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     /// later is due later.
     pub(crate) fn overdue(&mut self, round: u64) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        for class in self.classes.all() {
+        for class in [&self.low, &self.normal, &self.high] {
             for place in &class.line {
                 let entry = &mut self.entries[*place as usize];
                 if entry.due <= round {
@@ -428,19 +407,19 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         }
         let class = usize::from(entry.class);
         let waits = |place: &&u32| self.entry(**place).state == State::Waiting;
-        let before = self.classes.all()[class].line.iter();
+        let before = self.classes()[class].line.iter();
         let same = before
             .take_while(|place| **place != ticket.0)
             .filter(waits)
             .count();
-        let higher = self.classes.all().into_iter().skip(class + 1);
+        let higher = self.classes().into_iter().skip(class + 1);
         Some(same + higher.map(Class::waiting).sum::<usize>())
     }
 
     #[inline]
     fn next(&self) -> Option<u32> {
         // Nearly always nobody waits in any class but the ordinary one.
-        let normal = &self.classes.normal;
+        let normal = &self.normal;
         if normal.waiting() == self.waiting() {
             return normal.line.front().copied();
         }
@@ -449,7 +428,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
 
     #[cold]
     fn next_of_several(&self) -> Option<u32> {
-        let heads = self.classes.all().map(|class| class.line.front().copied());
+        let heads = self.classes().map(|class| class.line.front().copied());
         let mut heads = heads.into_iter().flatten();
         let urgent = heads.next_back()?;
         // Where several have been overtaken too often, the first come goes first, or the others
@@ -465,11 +444,8 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         let entry = self.entry(place);
         let higher = usize::from(entry.class) + 1..Priority::COUNT;
         // Below zero while some are left of those that were there before it.
-        let passed = |class: usize| {
-            self.classes.all()[class]
-                .left
-                .wrapping_sub(entry.seen[class]) as i32
-        };
+        let passed =
+            |class: usize| self.classes()[class].left.wrapping_sub(entry.seen[class]) as i32;
         higher.map(|class| passed(class).max(0) as u32).sum()
     }
 
@@ -483,10 +459,11 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
 
     #[inline(always)]
     fn serve(&mut self, place: u32, grant: G) -> Option<Waker> {
+        let number = self.post.number(&grant);
         let entry = &mut self.entries[place as usize];
         entry.state = match self.post.post(place, grant) {
             Ok(()) => {
-                self.places.post(place);
+                self.places.post(place, number);
                 State::Posted
             }
             Err(grant) => {
@@ -509,33 +486,25 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         }
     }
 
+    /// By `Priority as usize`: the last is the most urgent.
+    fn classes(&self) -> [&Class; Priority::COUNT] {
+        [&self.low, &self.normal, &self.high]
+    }
+
+    #[inline(always)]
+    fn class_mut(&mut self, class: u8) -> &mut Class {
+        match class {
+            0 => &mut self.low,
+            1 => &mut self.normal,
+            _ => &mut self.high,
+        }
+    }
+
     fn entry(&self, place: u32) -> &Entry<N> {
         &self.entries[place as usize]
     }
 
-    /// One that nobody has, where none is known to be free; `note` is whatever is at hand.
-    #[inline(never)]
-    fn place(&mut self, note: N) -> u32 {
-        match self.collected() {
-            Some(place) => place,
-            None => self.another(note),
-        }
-    }
-
-    /// The place of somebody who has collected what was posted before. Whoever has not yet, does so under the lock, so that
-    /// nobody keeps the places of those behind it.
-    fn collected(&mut self) -> Option<u32> {
-        while let Some(place) = self.places.take_posted() {
-            let grant = self.post.collect(place);
-            let Some(grant) = grant else {
-                return Some(place);
-            };
-            self.entries[place as usize].state = State::Kept;
-            self.kept.insert(place, grant);
-        }
-        None
-    }
-
+    /// One more place; `note` is whatever is at hand.
     #[cold]
     fn another(&mut self, note: N) -> u32 {
         let place = self.entries.len() as u32;
@@ -563,14 +532,14 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         if entry.apart {
             return self.recycle(place);
         }
-        if self.classes.of(class).line.front() == Some(&place) {
+        if self.class_mut(class).line.front() == Some(&place) {
             self.leave_head(place, class);
             return self.recycle(place);
         }
         self.count_out(class);
         let entry = &mut self.entries[place as usize];
         (entry.state, entry.due) = (State::Gone, NEVER);
-        self.classes.of(class).gone += 1;
+        self.class_mut(class).gone += 1;
         self.close_up(class);
     }
 
@@ -578,7 +547,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     #[inline(always)]
     fn leave_head(&mut self, place: u32, class: u8) {
         self.count_out(class);
-        let own = self.classes.of(class);
+        let own = self.class_mut(class);
         let head = own.line.pop_front();
         debug_assert_eq!(head, Some(place), "only the head leaves like that");
         if own.gone > 0 {
@@ -589,22 +558,22 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     /// Whoever is gone does not stay at the head.
     #[cold]
     fn bring_forward(&mut self, class: u8) {
-        while self.classes.of(class).gone > 0 {
-            let Some(place) = self.classes.of(class).line.pop_front() else {
+        while self.class_mut(class).gone > 0 {
+            let Some(place) = self.class_mut(class).line.pop_front() else {
                 break;
             };
             if self.entry(place).state != State::Gone {
-                self.classes.of(class).line.push_front(place);
+                self.class_mut(class).line.push_front(place);
                 break;
             }
-            self.classes.of(class).gone -= 1;
+            self.class_mut(class).gone -= 1;
             self.recycle(place);
         }
     }
 
     /// So that those that are gone are never more than those that wait, and a few.
     fn close_up(&mut self, class: u8) {
-        let own = self.classes.of(class);
+        let own = self.class_mut(class);
         if own.gone as usize <= FEW + own.line.len() / 2 {
             return;
         }
@@ -619,13 +588,13 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
             }
             stays
         });
-        self.classes.of(class).line = line;
+        self.class_mut(class).line = line;
     }
 
     /// One less waits in this class.
     #[inline]
     fn count_out(&mut self, class: u8) {
-        let class = self.classes.of(class);
+        let class = self.class_mut(class);
         class.left = class.left.wrapping_add(1);
         self.waiting -= 1;
     }

@@ -3,19 +3,24 @@
 //! | place | what leaves it |
 //! |---|---|
 //! | given out | its grant is posted -> posted; its owner gives it back under the lock -> free |
-//! | posted | its owner has collected, without the lock: seen when places are wanted -> free; posted long ago -> the queue looks |
+//! | posted | its owner has collected, without the lock -> free, once that is known |
 //! | free | given out |
+//!
+//! Where what is posted can be told apart, as resources can, nobody has to look whether it has been collected: it has
+//! when it is posted again. Else a look at the mailboxes tells, as soon as places are wanted.
 
 use std::collections::VecDeque;
 
-/// The first cache line is all that most hand-offs touch.
+/// The first cache line is all that most hand-offs write to.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(super) struct Places {
-    /// The last ones. Those before them are in `posted_before`, the first come first.
-    posted: Few,
     /// There are more in `more_free`.
     free: Few,
+    /// The last ones. Those before them are in `posted_before`, in the order in which they are looked at.
+    posted: Few,
+    /// Where each of those that can be told apart was posted last.
+    last: Vec<Option<u32>>,
     posted_before: VecDeque<u32>,
     more_free: Vec<u32>,
 }
@@ -38,29 +43,76 @@ impl Places {
         free.or_else(|| self.reclaim(is_there))
     }
 
-    /// One to which something was posted longer ago, collected or not.
-    pub(super) fn take_posted(&mut self) -> Option<u32> {
-        self.posted_before.pop_front()
-    }
-
+    #[inline(always)]
     pub(super) fn give_back(&mut self, place: u32) {
         if !self.free.push(place) {
-            self.more_free.push(place);
+            self.give_back_more(place);
         }
     }
 
+    #[cold]
+    fn give_back_more(&mut self, place: u32) {
+        self.more_free.push(place);
+    }
+
+    /// Something is posted to it, with this number if it can be told apart.
+    #[inline(always)]
+    pub(super) fn post(&mut self, place: u32, number: Option<u32>) {
+        match number {
+            Some(number) => self.post_this(place, number as usize),
+            None => self.post_any(place),
+        }
+    }
+
+    #[inline(always)]
+    fn post_this(&mut self, place: u32, number: usize) {
+        let Some(last) = self.last.get_mut(number) else {
+            return self.post_new(place, number);
+        };
+        match std::mem::replace(last, Some(place)) {
+            Some(before) => self.give_back(before),
+            None => {}
+        }
+    }
+
+    #[cold]
+    fn post_new(&mut self, place: u32, number: usize) {
+        self.last.resize(number + 1, None);
+        self.last[number] = Some(place);
+    }
+
     #[inline]
-    pub(super) fn post(&mut self, place: u32) {
+    fn post_any(&mut self, place: u32) {
         if !self.posted.push(place) {
             self.make_room();
             self.posted.push(place);
         }
     }
 
-    /// Looks at all that were posted last: each look is at a cache line that another thread has written, and together they
-    /// take little longer than one.
+    /// Looks at a few at once, first come first: each look is at a cache line that another thread has written, and together
+    /// they take little longer than one.
     #[inline(never)]
     fn reclaim(&mut self, is_there: impl Fn(u32) -> bool) -> Option<u32> {
+        for _ in 0..FEW.min(self.posted_before.len()) {
+            let Some(place) = self.posted_before.pop_front() else {
+                break;
+            };
+            // Whoever does not come for a grant keeps no place but its own.
+            if is_there(place) {
+                self.posted_before.push_back(place);
+            } else {
+                self.free.push(place);
+            }
+        }
+        if self.free.count == 0 {
+            self.reclaim_last(is_there);
+        }
+        self.free.pop().or_else(|| self.more_free.pop())
+    }
+
+    /// Of those that were posted last.
+    #[inline]
+    fn reclaim_last(&mut self, is_there: impl Fn(u32) -> bool) {
         let posted = (self.posted.count as usize).min(FEW);
         let mut kept = 0;
         for at in 0..posted {
@@ -74,7 +126,6 @@ impl Places {
             }
         }
         self.posted.count = kept as u32;
-        self.free.pop().or_else(|| self.more_free.pop())
     }
 
     #[cold]
