@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use pool_bench::lender::{
-    Asyncband, Bb8, Deadpool, Fastpool, MeaSemaphore, PoolGuard, Semaphore, TokioSemaphore,
+    Asyncband, Bb8, Deadpool, Fastpool, HandOff, MeaSemaphore, PoolGuard, Semaphore, TokioSemaphore,
 };
 use pool_bench::{Aspect, Contest, Crowd, Flavor, Held, Idle, Question};
 
@@ -41,6 +41,7 @@ fn yielding(flavor: Flavor, tasks: u64, size: usize) -> Contest {
         .contender(Crowd::new(tasks, Held(TokioSemaphore::new(size))))
         .contender(Crowd::new(tasks, Held(MeaSemaphore::new(size))))
         .contender(Crowd::new(tasks, Held(Semaphore::new(size))))
+        .contender(Crowd::new(tasks, Held(HandOff::new(size))))
         .against("deadpool")
         .against("tokio semaphore")
         .aspect(Aspect::Waits)

@@ -69,9 +69,8 @@ impl Places {
         let Some(last) = self.last.get_mut(number) else {
             return self.post_new(place, number);
         };
-        match std::mem::replace(last, Some(place)) {
-            Some(before) => self.give_back(before),
-            None => {}
+        if let Some(before) = last.replace(place) {
+            self.give_back(before);
         }
     }
 
