@@ -29,7 +29,7 @@ use crate::mailbox::Post;
 /// How many later arrivals may be served before a waiter.
 const PATIENCE: u32 = 64;
 
-/// So many may be gone from a short line.
+/// So many may be gone from a short line, and so many places are not worth a second look.
 const FEW: usize = 16;
 
 /// A round that does not come.
@@ -79,6 +79,8 @@ pub(crate) struct Queue<G, N, P = ()> {
     high: Class,
     /// What is collected under the lock, by place.
     kept: BTreeMap<u32, G>,
+    /// From how many places on [`look_round`](Self::look_round) is worth it.
+    next_look: usize,
 }
 
 /// A place in the queue. Not `Clone`: whoever has it collects or cancels it, once.
@@ -154,6 +156,8 @@ struct Entry<N> {
     waker: Option<Waker>,
     /// In which round of the patrol it is to be woken.
     due: u64,
+    /// Of what was posted to it, if that can be told apart.
+    number: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,6 +197,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
             low: Class::default(),
             high: Class::default(),
             kept: BTreeMap::new(),
+            next_look: FEW,
         }
     }
 
@@ -243,6 +248,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
             note: request.note,
             waker,
             due: request.due,
+            number: 0,
         };
         place
     }
@@ -464,6 +470,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         entry.state = match self.post.post(place, grant) {
             Ok(()) => {
                 self.places.post(place, number);
+                entry.number = number.unwrap_or_default();
                 State::Posted
             }
             Err(grant) => {
@@ -504,9 +511,15 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         &self.entries[place as usize]
     }
 
-    /// One more place; `note` is whatever is at hand.
+    /// One more place, if there is not one that can do with a second look; `note` is whatever is at hand.
     #[cold]
     fn another(&mut self, note: N) -> u32 {
+        if self.entries.len() >= self.next_look {
+            self.look_round();
+            if let Some(place) = self.places.take(|place| self.post.is_there(place)) {
+                return place;
+            }
+        }
         let place = self.entries.len() as u32;
         self.entries.push(Entry {
             state: State::Free,
@@ -516,8 +529,23 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
             note,
             waker: None,
             due: NEVER,
+            number: 0,
         });
         place
+    }
+
+    /// Who has collected what was posted to them and can be told apart? Nobody knows when that will be posted again, which
+    /// says the same: without a look there would be a place for each of these. Next when at least half of the places may be
+    /// free, so that a look costs each join little.
+    fn look_round(&mut self) {
+        let mut used = 0;
+        for (entry, place) in self.entries.iter().zip(0..) {
+            let may_be_free = entry.state == State::Posted && !self.post.is_there(place);
+            if !(may_be_free && self.places.collected(place, entry.number)) {
+                used += 1;
+            }
+        }
+        self.next_look = FEW.max(2 * used);
     }
 
     fn recycle(&mut self, place: u32) {

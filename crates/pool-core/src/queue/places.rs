@@ -7,7 +7,7 @@
 //! | free | given out |
 //!
 //! Where what is posted can be told apart, as resources can, nobody has to look whether it has been collected: it has
-//! when it is posted again. Else a look at the mailboxes tells, as soon as places are wanted.
+//! when it is posted again. Else a look at the mailboxes tells, as soon as places are wanted and none is free.
 
 use std::collections::VecDeque;
 
@@ -104,14 +104,24 @@ impl Places {
             }
         }
         if self.free.count == 0 {
-            self.reclaim_last(is_there);
+            self.reclaim_recent(is_there);
         }
         self.free.pop().or_else(|| self.more_free.pop())
     }
 
+    /// What was posted to it last, with this number, has been collected. Whether it was not free already.
+    pub(super) fn collected(&mut self, place: u32, number: u32) -> bool {
+        let last = self.last.get_mut(number as usize);
+        let is_last = last.is_some_and(|last| last.take_if(|last| *last == place).is_some());
+        if is_last {
+            self.give_back(place);
+        }
+        is_last
+    }
+
     /// Of those that were posted last.
     #[inline]
-    fn reclaim_last(&mut self, is_there: impl Fn(u32) -> bool) {
+    fn reclaim_recent(&mut self, is_there: impl Fn(u32) -> bool) {
         let posted = (self.posted.count as usize).min(FEW);
         let mut kept = 0;
         for at in 0..posted {

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::{
@@ -113,6 +113,53 @@ fn many_grants_that_are_not_collected_keep_no_places() {
     );
     for slow in slow {
         assert!(matches!(slow.collect(&mail), Ok(Answer::Granted)));
+    }
+}
+
+/// Mailboxes for what can be told apart.
+#[derive(Default)]
+struct Numbered(Mutex<BTreeMap<u32, u32>>);
+
+impl Post<u32> for &Numbered {
+    fn post(&self, place: u32, number: u32) -> Result<(), u32> {
+        let before = self.0.lock().unwrap().insert(place, number);
+        assert_eq!(before, None, "that place is not free");
+        Ok(())
+    }
+
+    fn collect(&self, place: u32) -> Option<u32> {
+        self.0.lock().unwrap().remove(&place)
+    }
+
+    fn is_there(&self, place: u32) -> bool {
+        self.0.lock().unwrap().contains_key(&place)
+    }
+
+    fn number(&self, number: &u32) -> Option<u32> {
+        Some(*number)
+    }
+}
+
+/// Each leaves a place behind that is known to be free when the same one is posted again; most are not for long.
+#[test]
+fn what_can_be_told_apart_takes_no_place_for_each() {
+    let mail = Numbered::default();
+    let mut queue = Queue::new(&mail);
+    let slow: Vec<Ticket> = (0..20)
+        .map(|_| queue.join(request(Priority::Normal), None))
+        .collect();
+    for number in 0..20 {
+        assert!(queue.grant(number).is_ok());
+    }
+    for number in (20..1000).chain([20, 20, 21, 20]) {
+        let quick = queue.join(request(Priority::Normal), None);
+        assert!(queue.grant(number).is_ok());
+        assert_eq!(quick.collect(&(&mail)).ok(), Some(number));
+    }
+    let places = queue.entries.len();
+    assert!(places <= 2 * slow.len(), "{places}");
+    for (number, slow) in (0..20).zip(slow) {
+        assert_eq!(slow.collect(&(&mail)).ok(), Some(number));
     }
 }
 
