@@ -8,7 +8,7 @@
 //! | queued | a place in the queue, or apart from it | leaves it; a grant on its way goes to the next |
 //! | checking | a loan, inside the check | the resource goes back |
 //! | over | nothing | nothing |
-//! | done: it was decided at once | nothing | nothing |
+//! | done: it is decided, and nothing is left of it | nothing | nothing |
 
 mod asking;
 mod countdown;

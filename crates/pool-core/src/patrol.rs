@@ -84,7 +84,7 @@ impl Patrol {
     }
 
     pub(crate) fn set_limit(&mut self, limit: Option<Duration>) {
-        let long = limit.filter(|limit| *limit >= SHORTEST);
+        let long = limit.filter(|limit| keeps(*limit));
         self.rounds = long.map_or(0, rounds);
     }
 
@@ -193,6 +193,11 @@ impl Watch {
     }
 }
 
+/// Whether it sees to such a limit.
+pub(crate) fn keeps(limit: Duration) -> bool {
+    limit >= SHORTEST
+}
+
 /// Asks for this wait of a task that is not known yet to be watched. Without an answer it needs a timer of its own.
 #[cold]
 pub(crate) fn enlist<M: Manager>(
@@ -268,8 +273,7 @@ impl<M: Manager> Drop for Running<M> {
     }
 }
 
-/// So many rounds are not less than this. Of its parts, so that nothing is divided but by a constant.
-#[inline]
+/// So many rounds are not less than this.
 fn rounds(limit: Duration) -> u32 {
     const A_SECOND: u64 = 1000 / ROUND.as_millis() as u64;
     let whole = limit.as_secs().saturating_mul(A_SECOND);

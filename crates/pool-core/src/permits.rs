@@ -20,7 +20,7 @@ pub(crate) struct Permits {
     /// How many permits are out beyond `total` after a shrink; returns pay them off.
     debt: usize,
     closed: bool,
-    /// Somebody has waited for no permit at all, and is served as soon as it is at the head.
+    /// Somebody may wait for no permit at all, who is served as soon as it is at the head.
     wants_none: bool,
     max_waiters: usize,
 }
@@ -244,6 +244,7 @@ impl Permits {
             self.available -= weight;
             woken.extend(self.queue.grant_to(head, |_| Answer::Granted));
         }
+        self.wants_none &= self.queue.waiting() > 0;
         woken
     }
 }

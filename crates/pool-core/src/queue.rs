@@ -13,6 +13,8 @@
 //! | kept | a grant beside it | its waiter, under the lock -> free; cancel gives it back |
 //! | free | nothing | a join |
 //!
+//! A place that was posted to and is free keeps that state until somebody joins.
+//!
 //! No waker is cloned, dropped or woken in here: they are moved in and out, because they are
 //! foreign code and the owner's lock is held.
 
@@ -514,7 +516,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     /// One more place, if there is not one that can do with a second look; `note` is whatever is at hand.
     #[cold]
     fn another(&mut self, note: N) -> u32 {
-        if self.entries.len() >= self.next_look {
+        if self.entries.len() >= self.next_look && self.places.tell_apart() {
             self.look_round();
             if let Some(place) = self.places.take(|place| self.post.is_there(place)) {
                 return place;

@@ -79,7 +79,7 @@ impl Countdown {
             return self.start(shared, mode, None);
         };
         let limit = shared.ledger.lock().limits().acquire_timeout;
-        let watched = limit.and(task);
+        let watched = limit.filter(|limit| patrol::keeps(*limit)).and(task);
         match watched.and_then(|task| patrol::enlist(shared, ticket, task)) {
             Some(watch) => *self = Self::Watched(watch),
             None => self.start(shared, mode, limit),

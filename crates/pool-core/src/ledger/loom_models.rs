@@ -433,7 +433,10 @@ fn permits_and_a_cancel_lose_nothing() {
             }
             answer => panic!("{answer:?}"),
         };
-        let (heavy, light) = (queued(2), queued(1));
+        let heavy = queued(2);
+        let mut spare = Some(Waker::noop().clone());
+        let light = permits.lock().follow(1, Priority::Normal, &mut spare);
+        let light = light.expect("one waits before it");
         let waker = Waker::from(Arc::clone(&flag));
         let cx = Context::from_waker(&waker);
         let mut spare = Some(waker.clone());

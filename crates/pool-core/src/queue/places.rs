@@ -7,11 +7,12 @@
 //! | free | given out |
 //!
 //! Where what is posted can be told apart, as resources can, nobody has to look whether it has been collected: it has
-//! when it is posted again. Else a look at the mailboxes tells, as soon as places are wanted and none is free.
+//! when it is posted again. Else a look at the mailboxes tells, as soon as places are wanted and none is free; and where
+//! half of them may be, the queue looks at all.
 
 use std::collections::VecDeque;
 
-/// The first cache line is all that most hand-offs write to.
+/// The first cache line is all that most hand-offs write to, beside where `last` keeps what is told apart.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(super) struct Places {
@@ -107,6 +108,11 @@ impl Places {
             self.reclaim_recent(is_there);
         }
         self.free.pop().or_else(|| self.more_free.pop())
+    }
+
+    /// Whether anything that was posted can be told apart.
+    pub(super) fn tell_apart(&self) -> bool {
+        !self.last.is_empty()
     }
 
     /// What was posted to it last, with this number, has been collected. Whether it was not free already.

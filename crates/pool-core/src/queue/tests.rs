@@ -151,13 +151,20 @@ fn what_can_be_told_apart_takes_no_place_for_each() {
     for number in 0..20 {
         assert!(queue.grant(number).is_ok());
     }
-    for number in (20..1000).chain([20, 20, 21, 20]) {
+    let serve = |queue: &mut Queue<_, _, _>, number| {
         let quick = queue.join(request(Priority::Normal), None);
         assert!(queue.grant(number).is_ok());
         assert_eq!(quick.collect(&(&mail)).ok(), Some(number));
+        queue.entries.len()
+    };
+    for number in 20..1000 {
+        serve(&mut queue, number);
     }
-    let places = queue.entries.len();
+    let places = serve(&mut queue, 1000);
     assert!(places <= 2 * slow.len(), "{places}");
+    for _ in 0..1000 {
+        assert_eq!(serve(&mut queue, 20), places, "it was posted again");
+    }
     for (number, slow) in (0..20).zip(slow) {
         assert_eq!(slow.collect(&(&mail)).ok(), Some(number));
     }

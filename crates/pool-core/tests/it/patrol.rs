@@ -79,6 +79,52 @@ fn tasks_that_wait_time_out_at_the_pools_limit_and_not_before() {
     });
 }
 
+/// A task that has waited before, and joins another one that waits: what comes of that.
+async fn waits_again(max_waiters: usize) -> Result<Duration, usize> {
+    let pool = Scripted::default().pool(1);
+    pool.reconfigure(|limits| limits.max_waiters = max_waiters)
+        .unwrap();
+    let held = pool.acquire().await.unwrap();
+    let (serve, served) = oneshot::channel();
+    let (join, may_join) = oneshot::channel();
+    let (first, again) = (pool.clone().acquire_owned(), pool.clone().acquire_owned());
+    let task = tokio::spawn(async move {
+        serve.send(first.await.unwrap()).map_err(drop).unwrap();
+        may_join.await.unwrap();
+        let began = Instant::now();
+        match again.await {
+            Err(AcquireError::Timeout(timeout)) => {
+                assert!(timeout.waited >= LIMIT, "{timeout:?}");
+                Ok(began.elapsed())
+            }
+            Err(AcquireError::Saturated { waiters }) => Err(waiters),
+            _ => panic!("nothing came back"),
+        }
+    });
+    while pool.status().waiting == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(held);
+    let _held = served.await.unwrap();
+    let other = tokio::spawn(timed_out(pool.clone().acquire_owned()));
+    while pool.status().waiting == 0 {
+        tokio::task::yield_now().await;
+    }
+    join.send(()).unwrap();
+    let came = tokio::time::timeout(3 * LIMIT, task).await;
+    other.await.unwrap();
+    came.expect("its time was up long ago").unwrap()
+}
+
+#[test]
+fn a_task_that_joins_those_that_wait_has_the_same_limits_as_they() {
+    runtime().block_on(async {
+        let took = waits_again(2).await.unwrap();
+        assert!(took >= LIMIT && took <= LIMIT + LATE, "{took:?}");
+        assert_eq!(waits_again(1).await, Err(1));
+    });
+}
+
 #[test]
 fn a_task_that_is_served_forgets_the_limit() {
     runtime().block_on(async {
