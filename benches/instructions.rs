@@ -32,10 +32,11 @@ enum Operation {
     PermitHandOff,
     Turn,
     PermitTurn,
+    TokioPermitTurn,
 }
 
 impl Operation {
-    const ALL: [(&str, Self); 8] = [
+    const ALL: [(&str, Self); 9] = [
         ("guard", Self::Guard),
         ("owned guard", Self::OwnedGuard),
         ("try_acquire", Self::TryAcquire),
@@ -44,6 +45,7 @@ impl Operation {
         ("permit hand-off", Self::PermitHandOff),
         ("turn", Self::Turn),
         ("permit turn", Self::PermitTurn),
+        ("tokio permit turn", Self::TokioPermitTurn),
     ];
 
     /// Acquire and release; of the hand-offs and the turns, a wait as well.
@@ -57,6 +59,7 @@ impl Operation {
             Self::PermitHandOff => permit_hand_off(times).await,
             Self::Turn => turn(times).await,
             Self::PermitTurn => permit_turn(times).await,
+            Self::TokioPermitTurn => tokio_permit_turn(times).await,
         }
     }
 }
@@ -177,6 +180,22 @@ async fn turn(times: u64) {
 
 async fn permit_turn(times: u64) {
     let semaphore = Arc::new(Semaphore::new(1));
+    take_turns(|| {
+        let semaphore = Arc::clone(&semaphore);
+        async move {
+            for _ in 0..times / TASKS {
+                let held = semaphore.acquire().await.expect("it is open");
+                tokio::task::yield_now().await;
+                drop(held);
+            }
+        }
+    })
+    .await;
+}
+
+/// Nothing of ours is in it: how much of a turn the pool could do without.
+async fn tokio_permit_turn(times: u64) {
+    let semaphore = Arc::new(tokio::sync::Semaphore::new(1));
     take_turns(|| {
         let semaphore = Arc::clone(&semaphore);
         async move {
