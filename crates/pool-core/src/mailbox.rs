@@ -36,6 +36,7 @@ pub(crate) trait Post<G> {
 pub(crate) trait Mailbox<G>: Default {
     /// Whether such a grant is posted at all.
     fn takes(grant: &G) -> bool;
+    /// See [`Post::number`].
     fn number(grant: &G) -> Option<u32>;
     fn post(&self, grant: G) -> Result<(), G>;
     fn collect(&self) -> Option<G>;
