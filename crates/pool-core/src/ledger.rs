@@ -209,22 +209,25 @@ impl<R, E> Session<'_, R, E> {
 
     // Acquire.
 
-    /// A place behind those that wait, where there is nothing to decide: `acquire` would say the same.
+    /// A place behind those that wait, where there is nothing to decide: `acquire` would say the same. If the pool has a
+    /// limit, the wait is watched.
     #[inline(always)]
     pub(crate) fn follow(
         &mut self,
         priority: Priority,
         caller: &'static Location<'static>,
-        task: task::Id,
         spare: &mut Option<Waker>,
-    ) -> Option<(Ticket, Watch)> {
+    ) -> Option<(Ticket, Option<Watch>)> {
         let books = &mut *self.books;
         let waiters = books.queue.waiting();
         let is_usual = waiters > 0 && waiters < books.limits.max_waiters && !books.closed;
         if !is_usual || books.records.size() < books.limits.max_size {
             return None;
         }
-        let watch = books.patrol.watch(task)?;
+        let watch = match books.limits.acquire_timeout {
+            Some(_) => Some(books.patrol.watch(task::try_id()?)?),
+            None => None,
+        };
         let request = Request {
             priority,
             note: Note {
@@ -232,7 +235,7 @@ impl<R, E> Session<'_, R, E> {
                 need: Need::Any,
             },
             end: End::Back,
-            due: watch.due(),
+            due: watch.map_or(NEVER, Watch::due),
         };
         Some((books.queue.join(request, spare.take()), watch))
     }
@@ -387,6 +390,32 @@ impl<R, E> Session<'_, R, E> {
     /// In use or recycling -> the next in line, or idle.
     #[inline(always)]
     pub(crate) fn returned(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
+        match self.pass_on(claim) {
+            Ok(wake) => Effects { wake, rest: None },
+            Err(claim) => self.returned_otherwise(claim),
+        }
+    }
+
+    /// To the head of the line, where there is nothing to decide: it wants any that there is, and this one is to stay.
+    #[inline(always)]
+    fn pass_on(&mut self, claim: Claim<R>) -> Result<Option<Waker>, Claim<R>> {
+        let stays = !self.books.closed && !claim.is_retired() && !self.is_over();
+        let is_in_use = self.books.records.state(claim.index()) == State::Live;
+        match self.books.queue.head() {
+            Some(head)
+                if stays
+                    && is_in_use
+                    && !self.wants_new(head)
+                    && !self.books.seats.are_shared() =>
+            {
+                Ok(self.post(head, claim, Origin::Use))
+            }
+            _ => Err(claim),
+        }
+    }
+
+    #[inline(never)]
+    fn returned_otherwise(&mut self, claim: Claim<R>) -> Effects<Claim<R>, E> {
         let waits = self.books.queue.waiting() > 0;
         if let Some(why) = self.books.seats.evicts(claim.index(), waits) {
             let mut effects = Effects::none();
@@ -437,7 +466,6 @@ impl<R, E> Session<'_, R, E> {
         }
     }
 
-    #[inline(always)]
     fn hand_on(&mut self, claim: Claim<R>, origin: Origin) -> Effects<Claim<R>, E> {
         let index = claim.index();
         let why = if self.books.closed {
@@ -490,9 +518,13 @@ impl<R, E> Session<'_, R, E> {
         }
     }
 
-    #[inline(always)]
     fn grant(&mut self, spot: Spot, claim: Claim<R>, origin: Origin) -> Option<Waker> {
         self.books.records.set(claim.index(), State::Live);
+        self.post(spot, claim, origin)
+    }
+
+    #[inline(always)]
+    fn post(&mut self, spot: Spot, claim: Claim<R>, origin: Origin) -> Option<Waker> {
         if matches!(origin, Origin::Create) || self.books.limits.check_after.is_zero() {
             claim.set_since(0);
         }
@@ -532,8 +564,7 @@ impl<R, E> Session<'_, R, E> {
 
     /// Whether more slots are occupied than allowed, those apart that are going away.
     fn is_over(&self) -> bool {
-        self.books.records.size() - self.books.records.count(State::Destroying)
-            > self.books.limits.max_size
+        self.books.records.staying() > self.books.limits.max_size
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     manager::Manager,
-    queue::Ticket,
+    queue::{NEVER, Ticket},
     shared::Shared,
     timer::{Timer, Timers},
 };
@@ -148,9 +148,9 @@ impl Patrol {
     }
 
     /// Another round begins.
-    pub(crate) fn go_round(&mut self) -> u64 {
+    pub(crate) fn go_round(&mut self) -> u32 {
         self.round += 1;
-        u64::from(self.round)
+        self.round
     }
 
     pub(crate) fn end(&mut self) {
@@ -176,8 +176,10 @@ impl Watch {
 
     /// The round in which its time is up: it began within one, which does not count.
     #[inline]
-    pub(crate) fn due(self) -> u64 {
-        u64::from(self.since()) + u64::from(self.rounds()) + 1
+    pub(crate) fn due(self) -> u32 {
+        let due = self.since().saturating_add(self.rounds());
+        // There is always one, so that it is woken if the patrol ends before.
+        due.saturating_add(1).min(NEVER - 1)
     }
 
     /// How long it has lasted at least.
@@ -187,7 +189,7 @@ impl Watch {
 
     /// Its own clock from now on; `None` when its time is up.
     pub(crate) fn timer(self, timers: &Timers, round: u32) -> Option<Timer> {
-        let is_over = u64::from(round) >= self.due();
+        let is_over = round >= self.due();
         let limit = ROUND * self.rounds();
         (!is_over).then(|| timers.after_since(limit, self.elapsed(round)))
     }

@@ -7,8 +7,8 @@
 //!
 //! | entry | what it holds | what leaves it |
 //! |---|---|---|
-//! | waiting | the waker | a grant -> posted or kept; cancel -> free, in the middle of a line gone |
-//! | gone | nothing | its turn -> free |
+//! | waiting | the waker, and who is before and behind it | a grant -> posted or kept; cancel -> free |
+//! | apart: it waits for something of its own, in no line | the waker | as above; its turn brought nothing -> waiting |
 //! | posted | nothing: the grant is in its [mailbox](crate::mailbox) | once it is known that it has been collected -> free: see [`places`] |
 //! | kept | a grant beside it | its waiter, under the lock -> free; cancel gives it back |
 //! | free | nothing | a join |
@@ -20,10 +20,7 @@
 
 mod places;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    task::Waker,
-};
+use std::{collections::BTreeMap, mem, task::Waker};
 
 use self::places::Places;
 use crate::mailbox::Post;
@@ -31,11 +28,14 @@ use crate::mailbox::Post;
 /// How many later arrivals may be served before a waiter.
 const PATIENCE: u32 = 64;
 
-/// So many may be gone from a short line, and so many places are not worth a second look.
+/// So many places are not worth a second look.
 const FEW: usize = 16;
 
 /// A round that does not come.
-pub(crate) const NEVER: u64 = u64::MAX;
+pub(crate) const NEVER: u32 = u32::MAX;
+
+/// Not a place. There are never so many, so that whoever looks for it finds nothing.
+const NOBODY: u32 = u32::MAX;
 
 /// How urgent a waiter is. A higher class is served first, but a waiter is overtaken at most 64
 /// times.
@@ -73,12 +73,11 @@ pub(crate) struct Queue<G, N, P = ()> {
     waiting: u32,
     /// How many have ever joined each class. Like `left` they wrap around, since only differences count.
     joined: [u32; Priority::COUNT],
-    normal: Class,
+    /// By `Priority as usize`: the last is the most urgent.
+    classes: [Class; Priority::COUNT],
     places: Places,
     entries: Vec<Entry<N>>,
     post: P,
-    low: Class,
-    high: Class,
     /// What is collected under the lock, by place.
     kept: BTreeMap<u32, G>,
     /// From how many places on [`look_round`](Self::look_round) is worth it.
@@ -113,7 +112,7 @@ pub(crate) struct Request<N> {
     pub(crate) note: N,
     pub(crate) end: End,
     /// See [`Queue::overdue`]; [`NEVER`] for none.
-    pub(crate) due: u64,
+    pub(crate) due: u32,
 }
 
 /// Which end of its class a waiter joins.
@@ -147,44 +146,44 @@ pub(crate) struct Cancelled<G> {
 #[derive(Debug)]
 #[repr(align(64))]
 struct Entry<N> {
-    state: State,
-    /// It waits for something of its own, and is in no line.
-    apart: bool,
-    class: u8,
+    waker: Option<Waker>,
+    note: N,
     /// For each class: how many had ever joined it when this entry did. Once more than these have
     /// left the class, the rest have overtaken this entry.
     seen: [u32; Priority::COUNT],
-    note: N,
-    waker: Option<Waker>,
+    /// Its neighbours in line, while it is in one; who is before the first does not matter.
+    before: u32,
+    behind: u32,
     /// In which round of the patrol it is to be woken.
-    due: u64,
-    /// Of what was posted to it, if that can be told apart.
-    number: u32,
+    due: u32,
+    class: u8,
+    state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Free,
     Waiting,
-    /// Its waiter has left the middle of a line.
-    Gone,
+    Apart,
     Posted,
     Kept,
 }
 
-#[derive(Debug, Default)]
+/// A line of waiters, each of which knows its neighbours: whoever gives up leaves nothing behind.
+#[derive(Clone, Copy, Debug)]
 struct Class {
-    /// Who waits, and entries that are gone; the first is not.
-    line: VecDeque<u32>,
-    gone: u32,
+    first: u32,
+    last: u32,
     /// How many have ever left, served or cancelled.
     left: u32,
 }
 
 impl Class {
-    fn waiting(&self) -> usize {
-        self.line.len() - self.gone as usize
-    }
+    const EMPTY: Self = Self {
+        first: NOBODY,
+        last: NOBODY,
+        left: 0,
+    };
 }
 
 impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
@@ -192,12 +191,10 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         Self {
             waiting: 0,
             joined: [0; Priority::COUNT],
-            normal: Class::default(),
+            classes: [Class::EMPTY; Priority::COUNT],
             places: Places::default(),
             entries: Vec::new(),
             post,
-            low: Class::default(),
-            high: Class::default(),
             kept: BTreeMap::new(),
             next_look: FEW,
         }
@@ -210,61 +207,103 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
 
     #[inline(always)]
     pub(crate) fn join(&mut self, request: Request<N>, waker: Option<Waker>) -> Ticket {
-        let (class, end) = (request.priority as u8, request.end);
-        let place = self.enter(request, waker, false);
-        self.link(place, class, end);
+        let place = self.enter(request, waker, State::Waiting);
+        self.link(place, request.priority as usize, request.end);
         Ticket(place)
     }
 
     /// A place that is in no line: what is granted, is granted [to it](Self::grant_to).
     pub(crate) fn join_apart(&mut self, request: Request<N>) -> Ticket {
-        Ticket(self.enter(request, None, true))
+        Ticket(self.enter(request, None, State::Apart))
     }
 
     /// The head of its class had its turn, and leaves the line to wait for something of its own.
     pub(crate) fn set_apart(&mut self, spot: Spot) {
-        self.leave_head(spot.0, self.entry(spot.0).class);
-        self.entries[spot.0 as usize].apart = true;
+        self.unlink(spot.0);
+        self.entries[spot.0 as usize].state = State::Apart;
     }
 
     /// It comes back to the head of its class: its turn brought nothing.
     pub(crate) fn rejoin(&mut self, spot: Spot) {
         let entry = &mut self.entries[spot.0 as usize];
-        entry.apart = false;
-        let class = entry.class;
+        entry.state = State::Waiting;
+        let class = usize::from(entry.class);
         self.link(spot.0, class, End::Front);
     }
 
     #[inline(always)]
-    fn enter(&mut self, request: Request<N>, waker: Option<Waker>, apart: bool) -> u32 {
+    fn enter(&mut self, request: Request<N>, waker: Option<Waker>, state: State) -> u32 {
         let free = self.places.take(|place| self.post.is_there(place));
         let place = match free {
             Some(place) => place,
             None => self.another(request.note),
         };
-        self.entries[place as usize] = Entry {
-            state: State::Waiting,
-            apart,
-            class: request.priority as u8,
-            seen: self.joined,
-            note: request.note,
-            waker,
-            due: request.due,
-            number: 0,
-        };
+        // Part by part: as a whole it would be put together elsewhere first, and read from there before it is all written.
+        let entry = &mut self.entries[place as usize];
+        // None is dropped here, and nobody has to look.
+        debug_assert!(entry.waker.is_none(), "a free place has no waker");
+        mem::forget(mem::replace(&mut entry.waker, waker));
+        entry.note = request.note;
+        entry.seen = self.joined;
+        entry.due = request.due;
+        entry.class = request.priority as u8;
+        entry.state = state;
         place
     }
 
     #[inline(always)]
-    fn link(&mut self, place: u32, class: u8, end: End) {
-        let line = &mut self.class_mut(class).line;
-        match end {
-            End::Back => line.push_back(place),
-            End::Front => line.push_front(place),
+    fn link(&mut self, place: u32, class: usize, end: End) {
+        let line = &mut self.classes[class];
+        let (before, behind) = match end {
+            End::Back => (line.last, NOBODY),
+            End::Front => (NOBODY, line.first),
+        };
+        let entry = &mut self.entries[place as usize];
+        (entry.before, entry.behind) = (before, behind);
+        match self.entries.get_mut(before as usize) {
+            Some(entry) => entry.behind = place,
+            None => line.first = place,
         }
-        let joined = &mut self.joined[usize::from(class)];
-        *joined = joined.wrapping_add(1);
+        match self.entries.get_mut(behind as usize) {
+            Some(entry) => entry.before = place,
+            None => line.last = place,
+        }
+        self.joined[class] = self.joined[class].wrapping_add(1);
         self.waiting += 1;
+    }
+
+    /// It leaves its line.
+    #[inline(always)]
+    fn unlink(&mut self, place: u32) {
+        let Entry {
+            class,
+            before,
+            behind,
+            ..
+        } = self.entries[place as usize];
+        let line = &mut self.classes[usize::from(class)];
+        if line.first == place {
+            // The one behind it is not told: that is memory which its own thread has written last.
+            line.first = behind;
+            if behind == NOBODY {
+                line.last = NOBODY;
+            }
+        } else {
+            self.entries[before as usize].behind = behind;
+            match self.entries.get_mut(behind as usize) {
+                Some(entry) => entry.before = before,
+                None => line.last = before,
+            }
+        }
+        line.left = line.left.wrapping_add(1);
+        self.waiting -= 1;
+    }
+
+    /// Who waits in a line, first come first.
+    fn line(&self, class: usize) -> impl Iterator<Item = u32> + '_ {
+        let is_one = |place: u32| (place != NOBODY).then_some(place);
+        let first = is_one(self.classes[class].first);
+        std::iter::successors(first, move |place| is_one(self.entry(*place).behind))
     }
 
     /// The waiter whose turn is next.
@@ -279,24 +318,28 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         self.entry(spot.0).note
     }
 
-    /// Hands this to the waiter in this place, apart or at the head of its class; its waker. It may depend on the waiter's note.
+    /// Hands this to the waiter in this place, wherever in line it is, or apart; its waker. It may depend on the waiter's note.
     #[inline(always)]
     pub(crate) fn grant_to(&mut self, spot: Spot, grant: impl FnOnce(N) -> G) -> Option<Waker> {
-        let Entry {
-            apart, class, note, ..
-        } = self.entries[spot.0 as usize];
-        let waker = self.serve(spot.0, grant(note));
-        if !apart {
-            self.leave_head(spot.0, class);
+        let place = spot.0;
+        let entry = &mut self.entries[place as usize];
+        let (note, waker) = (entry.note, entry.waker.take());
+        if mem::replace(&mut entry.state, State::Posted) == State::Waiting {
+            self.unlink(place);
+        }
+        let grant = grant(note);
+        let number = self.post.number(&grant);
+        match self.post.post(place, grant) {
+            Ok(()) => self.places.post(place, number),
+            Err(grant) => self.keep(place, grant),
         }
         waker
     }
 
     /// What all who wait in line said. Walks the queue.
     pub(crate) fn notes(&self) -> impl Iterator<Item = N> + '_ {
-        let lines = self.classes().into_iter().flat_map(|class| &class.line);
-        let entries = lines.map(|place| self.entry(*place));
-        entries.filter_map(|entry| (entry.state == State::Waiting).then_some(entry.note))
+        let places = (0..Priority::COUNT).flat_map(|class| self.line(class));
+        places.map(|place| self.entry(place).note)
     }
 
     /// Hands this to the waiter whose turn is next; its waker, to be woken outside the lock. Gives
@@ -315,39 +358,30 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         grant: impl Fn() -> G,
     ) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        for class in (0..Priority::COUNT as u8).rev() {
-            // Once around, so that those that stay are in order again.
-            for _ in 0..self.class_mut(class).line.len() {
-                let Some(place) = self.class_mut(class).line.pop_front() else {
-                    break;
-                };
-                let entry = self.entry(place);
-                if entry.state == State::Gone {
-                    self.class_mut(class).gone -= 1;
-                    self.recycle(place);
-                } else if chosen(entry.note) {
-                    self.count_out(class);
-                    wakers.extend(self.serve(place, grant()));
-                } else {
-                    self.class_mut(class).line.push_back(place);
+        for class in (0..Priority::COUNT).rev() {
+            let mut next = self.classes[class].first;
+            while let Some(&Entry { behind, note, .. }) = self.entries.get(next as usize) {
+                if chosen(note) {
+                    wakers.extend(self.grant_to(Spot(next), |_| grant()));
                 }
+                next = behind;
             }
         }
         wakers
     }
 
     /// Sets when this one is to be woken, if it waits.
-    pub(crate) fn set_due(&mut self, ticket: &Ticket, due: u64) {
+    pub(crate) fn set_due(&mut self, ticket: &Ticket, due: u32) {
         self.entries[ticket.0 as usize].due = due;
     }
 
     /// Takes the wakers of those who are due by this round, without serving them. In each class, whoever joins
     /// later is due later.
-    pub(crate) fn overdue(&mut self, round: u64) -> Vec<Waker> {
+    pub(crate) fn overdue(&mut self, round: u32) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        for class in [&self.low, &self.normal, &self.high] {
-            for place in &class.line {
-                let entry = &mut self.entries[*place as usize];
+        for class in self.classes {
+            let mut next = class.first;
+            while let Some(entry) = self.entries.get_mut(next as usize) {
                 if entry.due <= round {
                     entry.due = NEVER;
                     wakers.extend(entry.waker.take());
@@ -355,6 +389,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
                     // Those behind it came later.
                     break;
                 }
+                next = entry.behind;
             }
         }
         wakers
@@ -371,7 +406,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         let entry = &mut self.entries[ticket.0 as usize];
         match entry.state {
             State::Posted | State::Kept => Look::Granted(self.hand_over(ticket.0)),
-            State::Free | State::Gone | State::Waiting => {
+            State::Free | State::Waiting | State::Apart => {
                 if entry
                     .waker
                     .as_ref()
@@ -379,7 +414,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
                 {
                     Look::Waiting(ticket)
                 } else if spare.is_some() {
-                    std::mem::swap(&mut entry.waker, spare);
+                    mem::swap(&mut entry.waker, spare);
                     Look::Waiting(ticket)
                 } else {
                     Look::NeedsWaker(ticket)
@@ -395,8 +430,13 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         let waker = entry.waker.take();
         let grant = match entry.state {
             State::Posted | State::Kept => Some(self.hand_over(place)),
-            State::Free | State::Gone | State::Waiting => {
-                self.leave(place);
+            State::Waiting => {
+                self.unlink(place);
+                self.recycle(place);
+                None
+            }
+            State::Free | State::Apart => {
+                self.recycle(place);
                 None
             }
         };
@@ -407,37 +447,38 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
     /// the queue.
     pub(crate) fn ahead(&self, ticket: &Ticket) -> Option<usize> {
         let entry = self.entry(ticket.0);
-        if entry.state != State::Waiting {
-            return None;
+        match entry.state {
+            State::Apart => Some(0),
+            State::Waiting => {
+                let class = usize::from(entry.class);
+                let same = self.line(class).take_while(|place| *place != ticket.0);
+                let higher = class + 1..Priority::COUNT;
+                Some(same.count() + higher.map(|class| self.waiting_in(class)).sum::<usize>())
+            }
+            State::Free | State::Posted | State::Kept => None,
         }
-        if entry.apart {
-            return Some(0);
-        }
-        let class = usize::from(entry.class);
-        let waits = |place: &&u32| self.entry(**place).state == State::Waiting;
-        let before = self.classes()[class].line.iter();
-        let same = before
-            .take_while(|place| **place != ticket.0)
-            .filter(waits)
-            .count();
-        let higher = self.classes().into_iter().skip(class + 1);
-        Some(same + higher.map(Class::waiting).sum::<usize>())
+    }
+
+    #[inline]
+    fn waiting_in(&self, class: usize) -> usize {
+        self.joined[class].wrapping_sub(self.classes[class].left) as usize
     }
 
     #[inline]
     fn next(&self) -> Option<u32> {
         // Nearly always nobody waits in any class but the ordinary one.
-        let normal = &self.normal;
-        if normal.waiting() == self.waiting() {
-            return normal.line.front().copied();
+        const NORMAL: usize = Priority::Normal as usize;
+        if self.waiting_in(NORMAL) == self.waiting() {
+            let first = self.classes[NORMAL].first;
+            return (first != NOBODY).then_some(first);
         }
         self.next_of_several()
     }
 
     #[cold]
     fn next_of_several(&self) -> Option<u32> {
-        let heads = self.classes().map(|class| class.line.front().copied());
-        let mut heads = heads.into_iter().flatten();
+        let heads = self.classes.iter().map(|class| class.first);
+        let mut heads = heads.filter(|head| *head != NOBODY);
         let urgent = heads.next_back()?;
         // Where several have been overtaken too often, the first come goes first, or the others
         // would overtake it once more. The most urgent class is overtaken by nobody.
@@ -452,8 +493,7 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         let entry = self.entry(place);
         let higher = usize::from(entry.class) + 1..Priority::COUNT;
         // Below zero while some are left of those that were there before it.
-        let passed =
-            |class: usize| self.classes()[class].left.wrapping_sub(entry.seen[class]) as i32;
+        let passed = |class: usize| self.classes[class].left.wrapping_sub(entry.seen[class]) as i32;
         higher.map(|class| passed(class).max(0) as u32).sum()
     }
 
@@ -465,22 +505,11 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         later.fold(0, u32::wrapping_add)
     }
 
-    #[inline(always)]
-    fn serve(&mut self, place: u32, grant: G) -> Option<Waker> {
-        let number = self.post.number(&grant);
-        let entry = &mut self.entries[place as usize];
-        entry.state = match self.post.post(place, grant) {
-            Ok(()) => {
-                self.places.post(place, number);
-                entry.number = number.unwrap_or_default();
-                State::Posted
-            }
-            Err(grant) => {
-                self.kept.insert(place, grant);
-                State::Kept
-            }
-        };
-        entry.waker.take()
+    /// To be collected under the lock.
+    #[cold]
+    fn keep(&mut self, place: u32, grant: G) {
+        self.entries[place as usize].state = State::Kept;
+        self.kept.insert(place, grant);
     }
 
     /// To its waiter, under the lock. What was posted leaves an empty mailbox behind, as if it had been collected.
@@ -492,20 +521,6 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         match kept.or_else(|| self.post.collect(place)) {
             Some(grant) => grant,
             None => unreachable!("a grant is collected by its waiter only"),
-        }
-    }
-
-    /// By `Priority as usize`: the last is the most urgent.
-    fn classes(&self) -> [&Class; Priority::COUNT] {
-        [&self.low, &self.normal, &self.high]
-    }
-
-    #[inline(always)]
-    fn class_mut(&mut self, class: u8) -> &mut Class {
-        match class {
-            0 => &mut self.low,
-            1 => &mut self.normal,
-            _ => &mut self.high,
         }
     }
 
@@ -524,109 +539,30 @@ impl<G, N: Copy, P: Post<G>> Queue<G, N, P> {
         }
         let place = self.entries.len() as u32;
         self.entries.push(Entry {
-            state: State::Free,
-            apart: false,
-            class: 0,
-            seen: self.joined,
-            note,
             waker: None,
+            note,
+            seen: self.joined,
+            before: NOBODY,
+            behind: NOBODY,
             due: NEVER,
-            number: 0,
+            class: 0,
+            state: State::Free,
         });
         place
     }
 
     /// Who has collected what was posted to them and can be told apart? Nobody knows when that will be posted again, which
     /// says the same: without a look there would be a place for each of these. Next when at least half of the places may be
-    /// free, so that a look costs each join little.
+    /// free, and not before there is one for eight of what can be told apart: so a look costs each join little.
     fn look_round(&mut self) {
-        let mut used = 0;
-        for (entry, place) in self.entries.iter().zip(0..) {
-            let may_be_free = entry.state == State::Posted && !self.post.is_there(place);
-            if !(may_be_free && self.places.collected(place, entry.number)) {
-                used += 1;
-            }
-        }
-        self.next_look = FEW.max(2 * used);
+        let seen = self.places.look_round(|place| self.post.is_there(place));
+        let used = self.entries.len() - self.places.free();
+        self.next_look = FEW.max(2 * used).max(seen / 8);
     }
 
     fn recycle(&mut self, place: u32) {
         self.entries[place as usize].state = State::Free;
         self.places.give_back(place);
-    }
-
-    /// It gives up.
-    fn leave(&mut self, place: u32) {
-        let entry = self.entry(place);
-        let class = entry.class;
-        if entry.apart {
-            return self.recycle(place);
-        }
-        if self.class_mut(class).line.front() == Some(&place) {
-            self.leave_head(place, class);
-            return self.recycle(place);
-        }
-        self.count_out(class);
-        let entry = &mut self.entries[place as usize];
-        (entry.state, entry.due) = (State::Gone, NEVER);
-        self.class_mut(class).gone += 1;
-        self.close_up(class);
-    }
-
-    /// The head of its class leaves the line, and whoever behind it is gone.
-    #[inline(always)]
-    fn leave_head(&mut self, place: u32, class: u8) {
-        self.count_out(class);
-        let own = self.class_mut(class);
-        let head = own.line.pop_front();
-        debug_assert_eq!(head, Some(place), "only the head leaves like that");
-        if own.gone > 0 {
-            self.bring_forward(class);
-        }
-    }
-
-    /// Whoever is gone does not stay at the head.
-    #[cold]
-    fn bring_forward(&mut self, class: u8) {
-        while self.class_mut(class).gone > 0 {
-            let Some(place) = self.class_mut(class).line.pop_front() else {
-                break;
-            };
-            if self.entry(place).state != State::Gone {
-                self.class_mut(class).line.push_front(place);
-                break;
-            }
-            self.class_mut(class).gone -= 1;
-            self.recycle(place);
-        }
-    }
-
-    /// So that those that are gone are never more than those that wait, and a few.
-    fn close_up(&mut self, class: u8) {
-        let own = self.class_mut(class);
-        if own.gone as usize <= FEW + own.line.len() / 2 {
-            return;
-        }
-        own.gone = 0;
-        let mut line = std::mem::take(&mut own.line);
-        line.retain(|place| {
-            let entry = &mut self.entries[*place as usize];
-            let stays = entry.state == State::Waiting;
-            if !stays {
-                entry.state = State::Free;
-                self.places.give_back(*place);
-            }
-            stays
-        });
-        self.class_mut(class).line = line;
-    }
-
-    /// One less waits in this class.
-    #[inline]
-    fn count_out(&mut self, class: u8) {
-        let class = self.class_mut(class);
-        class.left = class.left.wrapping_add(1);
-        self.waiting -= 1;
     }
 }
 

@@ -8,6 +8,9 @@ pub(crate) struct Records {
     states: Vec<State>,
     /// How many slots are in each state: `counts[state as usize]`.
     counts: [usize; State::COUNT],
+    /// How many are occupied, and how many of these are not going away: they are asked for all the time, and seldom change.
+    size: usize,
+    staying: usize,
 }
 
 /// What a slot is used for. The table is the ledger's.
@@ -30,12 +33,19 @@ impl Records {
         Self {
             states: Vec::new(),
             counts: [0; State::COUNT],
+            size: 0,
+            staying: 0,
         }
     }
 
     /// How many slots are occupied.
     pub(crate) fn size(&self) -> usize {
-        self.states.len() - self.count(State::Vacant)
+        self.size
+    }
+
+    /// How many of these are not about to be destroyed.
+    pub(crate) fn staying(&self) -> usize {
+        self.staying
     }
 
     pub(crate) fn count(&self, state: State) -> usize {
@@ -81,5 +91,7 @@ impl Records {
         let old = std::mem::replace(&mut self.states[index], state);
         self.counts[old as usize] -= 1;
         self.counts[state as usize] += 1;
+        self.size = self.states.len() - self.count(State::Vacant);
+        self.staying = self.size - self.count(State::Destroying);
     }
 }

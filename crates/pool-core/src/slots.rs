@@ -173,7 +173,7 @@ unsafe impl<R: Send> Send for Claim<R> {}
 // SAFETY: through a shared claim, contents are only read.
 unsafe impl<R: Sync> Sync for Claim<R> {}
 
-// SAFETY: a claim goes in by one store and comes out by one swap, so that it moves from one thread to another as a
+// SAFETY: a claim goes in by one store and comes out by one compare-and-swap, so that it moves from one thread to another as a
 // whole, which `R: Send` allows.
 unsafe impl<R: Send> Sync for Parcel<R> {}
 
@@ -531,11 +531,15 @@ impl<R> Parcel<R> {
     /// What is in it, once.
     #[inline]
     pub(crate) fn take(&self) -> Option<Claim<R>> {
-        if !self.is_full() {
-            return None;
-        }
-        let slot = self.slot.swap(ptr::null_mut(), Ordering::Acquire);
-        NonNull::new(slot).map(|slot| Claim {
+        let slot = NonNull::new(self.slot.load(Ordering::Relaxed))?;
+        // Acquire: see `put`. Compared rather than swapped, so that the processor goes on with what was read while it is
+        // being taken.
+        let (order, other) = (Ordering::Acquire, Ordering::Relaxed);
+        let taken = self
+            .slot
+            .compare_exchange(slot.as_ptr(), ptr::null_mut(), order, other);
+        taken.ok()?;
+        Some(Claim {
             slot,
             contents: PhantomData,
         })

@@ -39,24 +39,20 @@ where
         deadline: Option<Duration>,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome<H, M>> {
-        let task = match (deadline, self.mode) {
-            (None, Mode::Task) => task::try_id(),
-            _ => None,
-        };
-        let Some(task) = task else {
+        if deadline.is_some() || self.mode == Mode::Thread {
             return self.ask(Need::Any, End::Back, cx);
-        };
+        }
         let (priority, caller) = (self.priority, self.caller);
         let mut spare = Some(cx.waker().clone());
         let shared = self.shared();
         let mut session = shared.ledger.lock();
-        let Some((ticket, watch)) = session.follow(priority, caller, task, &mut spare) else {
+        let Some((ticket, watch)) = session.follow(priority, caller, &mut spare) else {
             let ask = Ask {
                 need: Need::Any,
                 priority,
                 caller,
                 end: End::Back,
-                task: Some(task),
+                task: task::try_id(),
             };
             let admission = session.acquire(ask, &mut spare, || shared.clock.now());
             drop(session);
@@ -64,7 +60,7 @@ where
         };
         drop(session);
         // The start holds nothing, and is not dropped.
-        let begun = State::Begun(Course::watched(ticket, watch));
+        let begun = State::Begun(Course::queued(ticket, watch));
         mem::forget(mem::replace(&mut self.state, begun));
         let (shared, course) = self.course();
         course.tell(shared, priority, caller);

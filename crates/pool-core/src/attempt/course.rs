@@ -55,12 +55,12 @@ where
         }
     }
 
-    /// In the queue, and the patrol sees to its time.
+    /// In the queue, and the patrol sees to its time, if that has an end.
     #[inline(always)]
-    pub(super) fn watched(ticket: Ticket, watch: Watch) -> Self {
+    pub(super) fn queued(ticket: Ticket, watch: Option<Watch>) -> Self {
         Self {
             stage: Stage::Queued(ticket),
-            countdown: Countdown::Watched(watch),
+            countdown: watch.map_or(Countdown::Never, Countdown::Watched),
             waits_since: 0,
             wait: WaitSpan::none(),
         }

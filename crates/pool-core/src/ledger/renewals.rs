@@ -82,7 +82,7 @@ impl<R, E> Session<'_, R, E> {
     }
 
     #[inline]
-    fn wants_new(&self, spot: Spot) -> bool {
+    pub(super) fn wants_new(&self, spot: Spot) -> bool {
         self.books.queue.note(spot).need == Need::New
     }
 

@@ -10,7 +10,9 @@
 //! when it is posted again. Else a look at the mailboxes tells, as soon as places are wanted and none is free; and where
 //! half of them may be, the queue looks at all.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
+
+use super::NOBODY;
 
 /// The first cache line is all that most hand-offs write to, beside where `last` keeps what is told apart.
 #[derive(Debug, Default)]
@@ -20,8 +22,8 @@ pub(super) struct Places {
     free: Few,
     /// The last ones. Those before them are in `posted_before`, in the order in which they are looked at.
     posted: Few,
-    /// Where each of those that can be told apart was posted last.
-    last: Vec<Option<u32>>,
+    /// Where each of those that can be told apart was posted last; [`NOBODY`] if that place is free.
+    last: Vec<u32>,
     posted_before: VecDeque<u32>,
     more_free: Vec<u32>,
 }
@@ -70,15 +72,16 @@ impl Places {
         let Some(last) = self.last.get_mut(number) else {
             return self.post_new(place, number);
         };
-        if let Some(before) = last.replace(place) {
+        let before = mem::replace(last, place);
+        if before != NOBODY {
             self.give_back(before);
         }
     }
 
     #[cold]
     fn post_new(&mut self, place: u32, number: usize) {
-        self.last.resize(number + 1, None);
-        self.last[number] = Some(place);
+        self.last.resize(number + 1, NOBODY);
+        self.last[number] = place;
     }
 
     #[inline]
@@ -115,14 +118,22 @@ impl Places {
         !self.last.is_empty()
     }
 
-    /// What was posted to it last, with this number, has been collected. Whether it was not free already.
-    pub(super) fn collected(&mut self, place: u32, number: u32) -> bool {
-        let last = self.last.get_mut(number as usize);
-        let is_last = last.is_some_and(|last| last.take_if(|last| *last == place).is_some());
-        if is_last {
-            self.give_back(place);
+    /// Finds where what can be told apart was collected, though it was not posted again. How many of these it has looked
+    /// at.
+    pub(super) fn look_round(&mut self, is_there: impl Fn(u32) -> bool) -> usize {
+        for at in 0..self.last.len() {
+            let place = self.last[at];
+            if place != NOBODY && !is_there(place) {
+                self.last[at] = NOBODY;
+                self.give_back(place);
+            }
         }
-        is_last
+        self.last.len()
+    }
+
+    /// How many are known to be free.
+    pub(super) fn free(&self) -> usize {
+        self.free.count as usize + self.more_free.len()
     }
 
     /// Of those that were posted last.
@@ -145,7 +156,7 @@ impl Places {
 
     #[cold]
     fn make_room(&mut self) {
-        let posted = std::mem::take(&mut self.posted);
+        let posted = mem::take(&mut self.posted);
         self.posted_before.extend(posted.as_slice());
     }
 }

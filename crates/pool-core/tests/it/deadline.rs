@@ -80,6 +80,21 @@ async fn a_hung_create_gives_its_slot_up_after_the_create_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_a_limit_whoever_joins_others_waits_for_as_long_as_it_takes() {
+    let builder = Scripted::default().builder().max_size(1);
+    let pool = builder.acquire_timeout(None).build().unwrap();
+    let held = pool.acquire().await.unwrap();
+    let (mut first, mut second) = (pool.acquire(), pool.acquire());
+    assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending());
+    tokio::time::sleep(100_000 * SECOND).await;
+    assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending());
+    assert_eq!((first.ahead(), second.ahead()), (Some(0), Some(1)));
+    drop(held);
+    drop(first.await.unwrap());
+    assert!(second.await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_deadline_is_total_over_dead_resources() {
     let manager = Scripted::default();
     let builder = manager.builder().max_size(8).recycle_timeout(Some(SECOND));
