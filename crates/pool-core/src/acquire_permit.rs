@@ -3,8 +3,8 @@
 use std::{
     borrow::Borrow,
     fmt,
-    future::Future,
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
@@ -13,7 +13,7 @@ use std::{
 use tokio::task::coop;
 
 use crate::{
-    park,
+    budget, park,
     permit::{Held, OwnedPermit, Permit},
     permits::{Admission, Answer},
     queue::{Look, Priority, Ticket},
@@ -195,50 +195,50 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
 
     #[inline(always)]
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
-        // A task that always finds a permit would never yield otherwise.
-        let coop = ready!(coop::poll_proceed(cx));
-        if let Some(held) = self.at_once() {
-            coop.made_progress();
-            return Poll::Ready(Ok(held));
-        }
-        let outcome = self.later(cx);
-        if outcome.is_ready() {
-            coop.made_progress();
-        }
-        outcome
-    }
-
-    /// What is free, before anything is set up for a wait.
-    #[inline(always)]
-    fn at_once(&mut self) -> Option<Held<H>> {
-        let is_free = matches!(self.state, State::Start) && self.home().permits.take(self.count);
-        is_free.then(|| {
-            self.state = State::Done;
-            self.held()
-        })
-    }
-
-    #[inline(always)]
-    fn later(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
         match self.state {
+            State::Start if self.home().permits.take(self.count) => self.proceed(cx),
             State::Start => self.queue_up(cx),
             State::Queued(_) | State::Done => self.advance(cx),
         }
     }
 
-    /// It has waited, and mostly its permits are there.
+    /// With what was free.
+    #[inline(always)]
+    fn proceed(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
+        // A task that always finds a permit would never yield otherwise.
+        let Poll::Ready(coop) = coop::poll_proceed(cx) else {
+            return self.yields();
+        };
+        coop.made_progress();
+        self.state = State::Done;
+        Poll::Ready(Ok(self.held()))
+    }
+
+    /// The task is to let others run first, and is woken again.
+    #[cold]
+    fn yields(&self) -> Poll<Result<Held<H>, PermitError>> {
+        self.home().release(self.count);
+        Poll::Pending
+    }
+
     #[inline(never)]
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
+        budget::within(cx, |cx| self.look(cx))
+    }
+
+    /// It has waited, and mostly its permits are there.
+    #[inline(always)]
+    fn look(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
         let State::Queued(ticket) = std::mem::replace(&mut self.state, State::Done) else {
             panic!("an acquire was polled after it had ended")
         };
         match self.home().permits.collect(ticket) {
             Ok(answer) => Poll::Ready(self.accept(answer)),
-            Err(ticket) => self.look(ticket, cx),
+            Err(ticket) => self.look_under_lock(ticket, cx),
         }
     }
 
-    /// Too few are free: asks the semaphore.
+    /// Too few are free: asks the semaphore. To join others that wait takes no budget.
     #[inline(never)]
     fn queue_up(&mut self, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
         let (count, priority) = (self.count, self.priority);
@@ -247,9 +247,17 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
         let mut spare = Some(cx.waker().clone());
         let mut permits = self.home().permits.lock();
         let Some(ticket) = permits.follow(count, priority, &mut spare) else {
+            let Some(coop) = budget::at_hand(cx) else {
+                drop(permits);
+                return budget::wait(cx);
+            };
             let admission = permits.acquire(count, priority, &mut spare);
             drop(permits);
-            return self.admitted(admission, cx);
+            let outcome = self.admitted(admission, cx);
+            if outcome.is_ready() {
+                coop.made_progress();
+            }
+            return outcome;
         };
         drop(permits);
         self.state = State::Queued(ticket);
@@ -276,7 +284,7 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
                 }
                 // An urgent one may have been served where the head was not.
                 woken.wake();
-                return self.advance(cx);
+                return self.look(cx);
             }
             Admission::Closed => PermitError::Closed,
             Admission::Saturated { waiters } => PermitError::Saturated { waiters },
@@ -307,8 +315,12 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
     }
 
     /// Under the lock.
-    fn look(&mut self, ticket: Ticket, cx: &mut Context<'_>) -> Poll<Result<Held<H>, PermitError>> {
-        match self.look_under_lock(ticket, cx.waker()) {
+    fn look_under_lock(
+        &mut self,
+        ticket: Ticket,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Held<H>, PermitError>> {
+        match self.answer_to(ticket, cx.waker()) {
             Ok(answer) => Poll::Ready(self.accept(answer)),
             Err(ticket) => {
                 self.state = State::Queued(ticket);
@@ -317,7 +329,7 @@ impl<H: Borrow<Semaphore>> Attempt<H> {
         }
     }
 
-    fn look_under_lock(&self, mut ticket: Ticket, waker: &Waker) -> Result<Answer, Ticket> {
+    fn answer_to(&self, mut ticket: Ticket, waker: &Waker) -> Result<Answer, Ticket> {
         // The waker is cloned, and an old one dropped, outside the lock.
         let mut spare = None;
         loop {
@@ -406,10 +418,7 @@ impl<H: Borrow<Semaphore>> park::Parked for Attempt<H> {
 
     fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Without the budget: a thread cannot yield to get a new one.
-        match self.at_once() {
-            Some(held) => Poll::Ready(Ok(held)),
-            None => self.later(cx),
-        }
+        pin!(coop::unconstrained(poll_fn(|cx| self.poll(cx)))).poll(cx)
     }
 
     fn parked_until(&self) -> Option<Instant> {

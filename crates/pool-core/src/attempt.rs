@@ -17,8 +17,10 @@ mod refusals;
 
 use std::{
     borrow::Borrow,
+    future::{Future as _, poll_fn},
     mem,
     panic::Location,
+    pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
@@ -28,6 +30,7 @@ use tokio::{runtime::Handle, task::coop};
 
 use self::course::{Course, Stage};
 use crate::{
+    budget,
     check::{self, Checked},
     effects::{Grant, Need},
     error::AcquireError,
@@ -129,23 +132,26 @@ where
 
     #[inline(always)]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
-        // A task that always finds something idle would never yield otherwise.
-        let coop = ready!(coop::poll_proceed(cx));
-        let outcome = self.poll_unbudgeted(cx);
-        if outcome.is_ready() {
-            coop.made_progress();
-        }
-        outcome
-    }
-
-    #[inline(always)]
-    fn poll_unbudgeted(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
         let State::Start(deadline) = self.state else {
             return self.advance(cx);
         };
         let Some(claim) = self.shared().ledger.take() else {
             return self.queue_up(deadline, cx);
         };
+        // A task that always finds something idle would never yield otherwise.
+        let Poll::Ready(coop) = coop::poll_proceed(cx) else {
+            return self.yields(claim);
+        };
+        let outcome = self.proceed(claim, cx);
+        if outcome.is_ready() {
+            coop.made_progress();
+        }
+        outcome
+    }
+
+    /// With something that was idle.
+    #[inline(always)]
+    fn proceed(&mut self, claim: Claim<M::Resource>, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
         if claim.is_retired() {
             return self.ask_instead(claim, Need::Any, End::Back, cx);
         }
@@ -159,13 +165,22 @@ where
         }
     }
 
+    /// The task is to let others run first, and is woken again.
+    #[cold]
+    fn yields(&self, claim: Claim<M::Resource>) -> Poll<Outcome<H, M>> {
+        self.shared().send_home(claim);
+        Poll::Pending
+    }
+
     #[inline(never)]
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Outcome<H, M>> {
-        if let Some(outcome) = self.posted().and_then(|grant| self.accept(grant)) {
-            self.end();
-            return Poll::Ready(outcome);
-        }
-        self.go_on(cx)
+        budget::within(cx, |cx| {
+            if let Some(outcome) = self.posted().and_then(|grant| self.accept(grant)) {
+                self.end();
+                return Poll::Ready(outcome);
+            }
+            self.go_on(cx)
+        })
     }
 
     /// What its wait brought, if that ended as nearly all do: something was posted.
@@ -478,7 +493,7 @@ where
 
     fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Without the budget: a thread cannot yield to get a new one.
-        self.poll_unbudgeted(cx)
+        pin!(coop::unconstrained(poll_fn(|cx| self.poll(cx)))).poll(cx)
     }
 
     fn parked_until(&self) -> Option<Instant> {

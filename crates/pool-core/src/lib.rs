@@ -109,6 +109,7 @@ mod clock;
 #[doc(hidden)]
 pub mod timer;
 mod park;
+mod budget;
 mod signal;
 mod sync;
 

@@ -17,6 +17,7 @@ use super::{
     course::{Course, Stage},
 };
 use crate::{
+    budget,
     effects::{Admission, Ask, Need},
     error::AcquireError,
     manager::Manager,
@@ -32,7 +33,7 @@ where
     H: Borrow<Arc<Shared<M>>> + Clone + Send + Unpin + 'h,
     M: Manager,
 {
-    /// Nothing is idle: asks the pool, and nothing is set up for more than a wait.
+    /// Nothing is idle: asks the pool, and nothing is set up for more than a wait. To join others that wait takes no budget.
     #[inline(never)]
     pub(super) fn queue_up(
         &mut self,
@@ -40,13 +41,17 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Outcome<H, M>> {
         if deadline.is_some() || self.mode == Mode::Thread {
-            return self.ask(Need::Any, End::Back, cx);
+            return budget::within(cx, |cx| self.ask(Need::Any, End::Back, cx));
         }
         let (priority, caller) = (self.priority, self.caller);
         let mut spare = Some(cx.waker().clone());
         let shared = self.shared();
         let mut session = shared.ledger.lock();
         let Some((ticket, watch)) = session.follow(priority, caller, &mut spare) else {
+            let Some(coop) = budget::at_hand(cx) else {
+                drop(session);
+                return budget::wait(cx);
+            };
             let ask = Ask {
                 need: Need::Any,
                 priority,
@@ -56,7 +61,11 @@ where
             };
             let admission = session.acquire(ask, &mut spare, || shared.clock.now());
             drop(session);
-            return self.admitted(admission, &ask, cx);
+            let outcome = self.admitted(admission, &ask, cx);
+            if outcome.is_ready() {
+                coop.made_progress();
+            }
+            return outcome;
         };
         drop(session);
         // The start holds nothing, and is not dropped.

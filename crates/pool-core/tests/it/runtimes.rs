@@ -1,6 +1,6 @@
-use std::{thread, time::Duration};
+use std::{task::Poll, thread, time::Duration};
 
-use pool_core::{AcquireError, Guard, OwnedGuard};
+use pool_core::{Acquire, AcquireError, Guard, OwnedGuard, Pool, Semaphore};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::scripted::{Gate, Scripted, Step, assert_sound, poll, ready};
@@ -166,7 +166,7 @@ fn a_runtime_without_a_clock_still_keeps_deadlines() {
             .await
             .unwrap_err();
         assert!(error.is_timeout());
-        let semaphore = pool_core::Semaphore::new(1);
+        let semaphore = Semaphore::new(1);
         let _held = semaphore.acquire().await.unwrap();
         let error = semaphore
             .acquire()
@@ -179,11 +179,12 @@ fn a_runtime_without_a_clock_still_keeps_deadlines() {
 
 #[test]
 fn a_blocking_acquire_works_inside_a_runtime_whose_budget_is_spent() {
-    let pool = Scripted::default().pool(1);
+    let (pool, semaphore) = (Scripted::default().pool(1), Semaphore::new(1));
     runtime().block_on(async {
         // More than the budget of one poll; a wait that spent it could never get a new one.
         for _ in 0..1000 {
             drop(pool.acquire_blocking().unwrap());
+            drop(semaphore.acquire().wait().unwrap());
         }
     });
 }
@@ -191,7 +192,7 @@ fn a_blocking_acquire_works_inside_a_runtime_whose_budget_is_spent() {
 #[test]
 fn a_task_that_always_finds_something_idle_lets_others_run() {
     let pool = Scripted::default().pool(1);
-    let semaphore = pool_core::Semaphore::new(1);
+    let semaphore = Semaphore::new(1);
     runtime().block_on(async {
         let other = tokio::spawn(async {});
         while !other.is_finished() {
@@ -202,6 +203,78 @@ fn a_task_that_always_finds_something_idle_lets_others_run() {
             drop(semaphore.acquire().await.unwrap());
         }
     });
+}
+
+/// Its futures wait, and the task never does: each has what another one gives back.
+#[test]
+fn a_task_whose_futures_hand_on_to_each_other_lets_others_run() {
+    let (pool, semaphore) = (Scripted::default().pool(1), Semaphore::new(1));
+    runtime().block_on(async {
+        let other = tokio::spawn(async {});
+        let mut held = pool.acquire().await.unwrap();
+        for _ in 0..1000 {
+            let mut next = pool.acquire();
+            assert!(poll(&mut next).is_pending());
+            drop(held);
+            held = next.await.unwrap();
+        }
+        assert!(other.is_finished());
+        let other = tokio::spawn(async {});
+        let mut held = semaphore.acquire().await.unwrap();
+        for _ in 0..1000 {
+            let mut next = semaphore.acquire();
+            assert!(poll(&mut next).is_pending());
+            drop(held);
+            held = next.await.unwrap();
+        }
+        assert!(other.is_finished());
+    });
+}
+
+#[test]
+fn a_task_for_which_one_is_made_at_once_each_time_lets_others_run() {
+    type Way = fn(&Pool<Scripted>) -> Acquire<'_, Scripted>;
+    const LONG: Duration = Duration::from_secs(60);
+    let pool = Scripted::default().pool(1);
+    runtime().block_on(async {
+        let ways: [Way; 3] = [
+            |pool| pool.acquire(),
+            |pool| pool.acquire().deadline(LONG),
+            |pool| pool.acquire().fresh(),
+        ];
+        for way in ways {
+            let other = tokio::spawn(async {});
+            for _ in 0..1000 {
+                drop(Guard::detach(way(&pool).await.unwrap()));
+            }
+            assert!(other.is_finished());
+        }
+    });
+}
+
+/// To join others that wait is to yield: whoever has run for too long does not lose its turn as well.
+#[test]
+fn whoever_has_spent_the_budget_takes_its_place_in_line() {
+    let (pool, semaphore) = (Scripted::default().pool(1), Semaphore::new(1));
+    let (idle, free) = (Scripted::default().pool(1), Semaphore::new(1));
+    let task = async move {
+        let _held = (pool.acquire().await, semaphore.acquire().await);
+        let mut first = (pool.acquire(), semaphore.acquire());
+        assert!(poll(&mut first.0).is_pending() && poll(&mut first.1).is_pending());
+        let mut turns = 0;
+        while let Poll::Ready(guard) = poll(&mut idle.acquire()) {
+            drop(guard.unwrap());
+            turns += 1;
+        }
+        // What was free goes back, and whoever comes first asks when it has a new one.
+        assert!(turns > 0 && poll(&mut free.acquire()).is_pending());
+        assert_eq!((idle.status().idle, idle.status().waiting), (1, 0));
+        assert_eq!((free.available(), free.waiting()), (1, 0));
+        let mut second = (pool.acquire(), semaphore.acquire());
+        assert!(poll(&mut second.0).is_pending() && poll(&mut second.1).is_pending());
+        assert_eq!((pool.status().waiting, semaphore.waiting()), (2, 2));
+    };
+    runtime().block_on(async { tokio::spawn(task).await.unwrap() });
 }
 
 #[test]
