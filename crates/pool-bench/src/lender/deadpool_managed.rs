@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::time::Duration;
 
-use deadpool::managed;
+use deadpool::{Runtime, managed};
 
 use super::{Lender, Object, borrow_all};
 
-/// deadpool's managed pool, as it is without further options: no timeouts, nothing to check.
+/// deadpool's managed pool, as it is without further options: nothing to check, and no timeout unless one is asked for.
 ///
 /// # Examples
 /// ```
@@ -54,6 +55,18 @@ impl Deadpool {
     pub fn new(size: usize) -> Self {
         let builder = managed::Pool::builder(Objects).max_size(size);
         let pool = builder.build().expect("there is no timeout");
+        Self { pool, size }
+    }
+
+    /// So many objects, and nobody waits longer for one than this.
+    ///
+    /// # Panics
+    /// Never: its runtime is tokio's.
+    #[must_use]
+    pub fn limited(size: usize, limit: Duration) -> Self {
+        let builder = managed::Pool::builder(Objects).max_size(size);
+        let limited = builder.runtime(Runtime::Tokio1).wait_timeout(Some(limit));
+        let pool = limited.build().expect("there is a runtime");
         Self { pool, size }
     }
 }

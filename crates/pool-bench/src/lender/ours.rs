@@ -1,6 +1,7 @@
 //! pool-core, by each of its ways in.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use pool_core::{CreateCx, Guard, Manager, OwnedGuard, Permit, Pool};
 
@@ -68,7 +69,7 @@ pub struct PoolTryAcquire(Objects);
 #[derive(Debug)]
 pub struct Semaphore(pool_core::Semaphore);
 
-/// The pool that all but the semaphore lend from.
+/// The pool that all but the semaphore lend from. Without a time limit, as most of the others are.
 #[derive(Debug)]
 struct Objects {
     pool: Pool<Maker>,
@@ -90,7 +91,12 @@ impl Manager for Maker {
 
 impl Objects {
     fn new(size: usize) -> Self {
-        let pool = Pool::builder(Maker).max_size(size).build();
+        Self::limited(size, None)
+    }
+
+    fn limited(size: usize, limit: Option<Duration>) -> Self {
+        let builder = Pool::builder(Maker).max_size(size);
+        let pool = builder.acquire_timeout(limit).build();
         let pool = pool.expect("the size is in range");
         Self { pool, size }
     }
@@ -104,6 +110,15 @@ impl PoolGuard {
     #[must_use]
     pub fn new(size: usize) -> Self {
         Self(Objects::new(size))
+    }
+
+    /// So many objects, and nobody waits longer for one than this.
+    ///
+    /// # Panics
+    /// If there are none, or more than a pool can have.
+    #[must_use]
+    pub fn limited(size: usize, limit: Duration) -> Self {
+        Self(Objects::limited(size, Some(limit)))
     }
 }
 
