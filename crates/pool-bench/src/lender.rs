@@ -21,7 +21,7 @@ pub use bb8_pool::Bb8;
 pub use cas_pair::CasPair;
 pub use deadpool_managed::Deadpool;
 pub use fastpool_bounded::Fastpool;
-pub use hand_off::{HandOff, Turn};
+pub use hand_off::HandOff;
 pub use mea_semaphore::MeaSemaphore;
 pub use ours::{PoolGuard, PoolOwnedGuard, PoolTryAcquire, Semaphore};
 pub use renamed::Renamed;

@@ -173,8 +173,8 @@ unsafe impl<R: Send> Send for Claim<R> {}
 // SAFETY: through a shared claim, contents are only read.
 unsafe impl<R: Sync> Sync for Claim<R> {}
 
-// SAFETY: a claim goes in by one store and comes out by one compare-and-swap, so that it moves from one thread to another as a
-// whole, which `R: Send` allows.
+// SAFETY: a claim goes in by one store and comes out by one compare-and-swap, so that it moves from one thread to
+// another as a whole, which `R: Send` allows.
 unsafe impl<R: Send> Sync for Parcel<R> {}
 
 impl<R> Slots<R> {
@@ -534,11 +534,14 @@ impl<R> Parcel<R> {
         let slot = NonNull::new(self.slot.load(Ordering::Relaxed))?;
         // Acquire: see `put`. Compared rather than swapped, so that the processor goes on with what was read while it is
         // being taken.
-        let (order, other) = (Ordering::Acquire, Ordering::Relaxed);
-        let taken = self
-            .slot
-            .compare_exchange(slot.as_ptr(), ptr::null_mut(), order, other);
-        taken.ok()?;
+        self.slot
+            .compare_exchange(
+                slot.as_ptr(),
+                ptr::null_mut(),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            )
+            .ok()?;
         Some(Claim {
             slot,
             contents: PhantomData,
